@@ -231,8 +231,8 @@ func TestForbidden(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct{ token, method, path, want string }{
 		{"own viewer", http.MethodPost, "/projects/own/runs/a/cancel", "this needs the role operator, and the token viewer has viewer; use a token with that role in this project"},
-		{"own admin", http.MethodGet, "/projects/other/runs", "the token admin is for the project own, and this needs one for other; use such a token"},
-		{"own admin", http.MethodGet, "/runners", "the token admin is for the project own, and this needs one for all projects; use such a token"},
+		{"own admin", http.MethodGet, "/projects/other/runs", "the token admin is for the project own, and this needs a token for the project other; use a token for the project other"},
+		{"own admin", http.MethodGet, "/runners", "the token admin is for the project own, and this needs a token for all projects; use a token for all projects"},
 		{"own viewer", http.MethodPost, "/projects/other/runs/a/cancel", "this needs the role operator, and the token viewer has viewer; use a token with that role in this project"},
 		{"runner", http.MethodGet, "/runners", "this needs the role viewer, and the token runner has runner; use a token with that role in this project"},
 	} {
@@ -258,8 +258,8 @@ func TestRemedies(t *testing.T) {
 		{RoleAdmin, http.MethodPost, cancel, "", "there is nothing to do; mayfly runs shows how it ended"},
 		{RoleAdmin, http.MethodGet, "/projects/own/runs/a/steps", "", "give the id of a workflow's run: mayfly runs"},
 		{RoleRunner, http.MethodPost, runner + "/messages", fmt.Sprintf(`{"protocol":%d,"slots":0}`, api.Protocol), "start the runner with --slots from 1 to 10000"},
-		{RoleRunner, http.MethodPost, runner + "/messages", `{"protocol":`, "send it again"},
-		{RoleRunner, http.MethodPost, runner + "/messages", "", "send it again"},
+		{RoleRunner, http.MethodPost, runner + "/messages", `{"protocol":`, "update the runner"},
+		{RoleRunner, http.MethodPost, runner + "/messages", "", "update the runner"},
 		{RoleRunner, http.MethodPost, runner + "/messages", `{"protocol":"x"}`, "update the runner"},
 	} {
 		if _, p := r.call(t, c.method, api.Prefix+c.path, r.tokens[c.token], c.body); p == nil || p.Remedy != c.want {

@@ -36,12 +36,15 @@ func unaudited(o huma.Operation) huma.Operation {
 // maxSubject bounds what an entry says that comes from a request's address, in bytes: anybody can send one that is refused.
 const maxSubject = 1 << 10
 
+// maxProject bounds the name of a project there. No project has a longer one.
+const maxProject = 63
+
 // audit begins the record of a request. The store writes it with the first change that the request makes; what it doesn't write, since
 // nothing was changed in it or the request was refused, is written here or by auditProblem.
 func (s *Server) audit(c huma.Context, next func(huma.Context)) {
 	op := c.Operation()
 	r := &record{&store.Pending{Entry: audit.Entry{
-		Address: addressOf(c.RemoteAddr()), Action: op.OperationID, Project: c.Param("project"), Subject: cutTo(defaultSubject(c), maxSubject), Outcome: audit.OK,
+		Address: addressOf(c.RemoteAddr()), Action: op.OperationID, Project: cutTo(c.Param("project"), maxProject), Subject: cutTo(defaultSubject(c), maxSubject), Outcome: audit.OK,
 	}}, op.Method != http.MethodGet && op.Metadata[unauditedKey] == nil}
 	c = huma.WithValue(c, recordKey{}, r)
 	if r.changes {

@@ -86,8 +86,8 @@ func TestAskedBounds(t *testing.T) {
 	r := newRig(t)
 	tool := `"bundle":` + r.bundle(t, "image: i\ncommand: [x]\n")
 	for name, c := range map[string]struct{ body, want string }{
-		"a label's key":    {`"labels":{"a b":"c"}`, `the label "a b": the key or the value is not the key of a label`},
-		"a label's value":  {`"labels":{"a":"` + strings.Repeat("x", 254) + `"}`, `the label "a": the key or the value is too long for a label`},
+		"a label's key":    {`"labels":{"a b":"c"}`, `the key of the label "a b" is not the key of a label`},
+		"a label's value":  {`"labels":{"a":"` + strings.Repeat("x", 254) + `"}`, `the value of the label "a" is too long for a label`},
 		"labels":           {`"labels":{` + pairs(51) + `}`, "expected object with at most 50 properties"},
 		"runner's label":   {`"runner":["` + strings.Repeat("x", 254) + `"]`, "expected length <= 253"},
 		"runner's labels":  {`"runner":[` + strings.Repeat(`"a",`, 20) + `"a"]`, "expected array length <= 20"},

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -66,4 +68,68 @@ func TestClientsThatStop(t *testing.T) {
 // request returns the beginning of a request with a token.
 func (r *rig) request(what, role string) string {
 	return fmt.Sprintf("%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n", what, r.tokens[role])
+}
+
+// TestSlowClients has clients that take longer than any of the deadlines, and never stop for that long.
+func TestSlowClients(t *testing.T) {
+	const wait = time.Second
+	d := deadlines{write: wait, read: wait, rest: wait}
+	s := &Server{deadlines: d}
+	text := strings.Repeat("x", 8)
+	for name, handle := range map[string]http.HandlerFunc{
+		"request": func(w http.ResponseWriter, r *http.Request) {
+			got, err := io.ReadAll(s.body(w, r, 100))
+			if err != nil || string(got) != text {
+				t.Errorf("the request is %q, %v", got, err)
+			}
+			w.WriteHeader(http.StatusNoContent)
+		},
+		"work": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadAll(r.Body)
+			time.Sleep(2 * wait)
+			if r.Context().Err() != nil {
+				t.Error("the request was cancelled")
+			}
+			w.WriteHeader(http.StatusNoContent)
+		},
+	} {
+		for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+			t.Run(name+"/"+protocol, func(t *testing.T) {
+				front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.serve(handle, w, r) }))
+				front.EnableHTTP2 = protocol == "HTTP/2.0"
+				front.StartTLS()
+				t.Cleanup(front.Close)
+				for range 2 { // on one connection
+					req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, front.URL, &drip{text: text, pause: wait / 4})
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp, err := front.Client().Do(req)
+					if err != nil {
+						t.Fatal(err)
+					}
+					resp.Body.Close()
+					if resp.Proto != protocol || resp.StatusCode != http.StatusNoContent {
+						t.Errorf("%s %s", resp.Proto, resp.Status)
+					}
+				}
+			})
+		}
+	}
+}
+
+// drip is a text that comes a byte at a time.
+type drip struct {
+	text  string
+	pause time.Duration
+}
+
+func (d *drip) Read(p []byte) (int, error) {
+	if d.text == "" {
+		return 0, io.EOF
+	}
+	time.Sleep(d.pause)
+	n := copy(p[:1], d.text)
+	d.text = d.text[n:]
+	return n, nil
 }

@@ -55,6 +55,13 @@ func (f *flows) ready(ids []string) []string {
 	return slices.DeleteFunc(ids, func(id string) bool { return time.Now().Before(f.failed[id].until) })
 }
 
+// stuck says that a workflow has failed to go forward for a minute at least.
+func (f *flows) stuck(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failed[id].pause >= mostPause
+}
+
 // failing is how many fail.
 func (f *flows) failing() int {
 	f.mu.Lock()
@@ -169,16 +176,16 @@ func (s *Server) forwardOne(ctx context.Context, id string) error {
 		return err
 	}
 	f, fwd, err := s.next(ctx, w)
+	var step *stepForward
+	if err == nil {
+		step, err = s.stepForward(ctx, w, f, fwd)
+	}
 	var broken *brokenError
 	switch {
 	case errors.As(err, &broken):
 		s.log.Error("a workflow can't go on", "run", id, "error", err)
 		return s.breakOff(ctx, w, err)
 	case err != nil:
-		return err
-	}
-	step, err := s.stepForward(ctx, w, f, fwd)
-	if err != nil {
 		return err
 	}
 	err = s.store.StepForward(ctx, step.StepForward)
@@ -195,7 +202,7 @@ func (e *brokenError) Unwrap() error { return e.error }
 func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.Forward, error) {
 	f, err := s.flowOf(ctx, w.Run, w.Request)
 	if err != nil {
-		return nil, nil, ifCancelled(ctx, w, unreadable(err))
+		return nil, nil, s.ifCancelled(ctx, w, unreadable(err))
 	}
 	ids, err := workflow.InProgress(journalOf(w.Journal))
 	if err != nil {
@@ -217,12 +224,13 @@ func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.F
 	if errors.Is(err, workflow.ErrDamaged) {
 		err = &brokenError{err}
 	}
-	return f, fwd, ifCancelled(ctx, w, err)
+	return f, fwd, s.ifCancelled(ctx, w, err)
 }
 
-// ifCancelled has a workflow that can't go on at the moment end if its end was asked for: the reason may never go away.
-func ifCancelled(ctx context.Context, w store.Workflow, err error) error {
-	if err == nil || !w.Cancelling || ctx.Err() != nil {
+// ifCancelled has a workflow that can't go on for a while end if its end was asked for: the reason may never go away. Its steps of finally
+// don't run then, so a short failure doesn't end it.
+func (s *Server) ifCancelled(ctx context.Context, w store.Workflow, err error) error {
+	if err == nil || !w.Cancelling || ctx.Err() != nil || !s.flows.stuck(w.Run) {
 		return err
 	}
 	return &brokenError{err}

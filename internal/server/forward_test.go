@@ -106,6 +106,12 @@ func TestCancelUnreadable(t *testing.T) {
 			if answer := r.keyed(t, r.tokens[RoleAdmin], "", "/projects/own/runs/"+flow.ID+"/cancel", ""); answer.status != http.StatusAccepted && answer.status != http.StatusOK {
 				t.Fatalf("cancel: %+v", answer)
 			}
+			if err := r.forwardOne(t.Context(), flow.ID); err == nil {
+				t.Error("it ends at the first failure after the cancel")
+			}
+			for range 10 { // a minute and more
+				r.flows.went(flow.ID, errors.New("as before"))
+			}
 			if err := r.forwardOne(t.Context(), flow.ID); err != nil {
 				t.Errorf("after the cancel: %v", err)
 			}

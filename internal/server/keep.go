@@ -55,9 +55,6 @@ func (s *Server) keepUp(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := errors.Join(s.store.ForgetRunners(ctx, listed), s.store.ForgetAnswers(ctx)); err != nil && ctx.Err() == nil {
-			s.log.Error("forget runners and answers", "error", err)
-		}
 		if err := s.archiveLogs(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("move logs to the archive", "error", err)
 		}
@@ -70,6 +67,22 @@ func (s *Server) keepUp(ctx context.Context) {
 		swept = time.Now()
 		if err := s.sweep(ctx, orphaned); err != nil && ctx.Err() == nil {
 			s.log.Error("sweep the archive", "error", err)
+		}
+	}
+}
+
+// forget removes what is too old from the database, until the server ends. It waits for no archive.
+func (s *Server) forget(ctx context.Context) {
+	tick := time.NewTicker(s.keep.Every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := errors.Join(s.store.ForgetRunners(ctx, listed), s.store.ForgetAnswers(ctx)); err != nil && ctx.Err() == nil {
+			s.log.Error("forget runners and answers", "error", err)
 		}
 	}
 }

@@ -597,7 +597,7 @@ func TestForgets(t *testing.T) {
 	s.store, s.keep.Every = f, time.Millisecond
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { s.keepUp(ctx); close(ended) }()
+	go func() { s.forget(ctx); close(ended) }()
 	for end := time.Now().Add(time.Minute); f.runners.Load() == 0 || f.answers.Load() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it forgets nothing")

@@ -242,7 +242,7 @@ func (h *hung) Put(context.Context, string, io.Reader) error {
 	return nil
 }
 
-// TestReadyHungArchive asks a server whose archive doesn't answer whether it is ready, and has it end: neither waits for the archive.
+// TestReadyHungArchive asks a server whose archive doesn't answer whether it is ready, and has it drain: neither waits for the archive.
 func TestReadyHungArchive(t *testing.T) {
 	r := newRig(t)
 	h := &hung{release: make(chan struct{})}
@@ -271,7 +271,7 @@ func TestReadyHungArchive(t *testing.T) {
 	}()
 	select {
 	case <-released:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("it waits for the archive")
 	}
 	close(h.release)

@@ -70,11 +70,14 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 		return
 	}
 	r, w := humago.Unwrap(c)
-	body, done := s.body(w, r, c.Operation().MaxBodyBytes)
+	body := s.body(w, r, c.Operation().MaxBodyBytes)
 	data, err := io.ReadAll(body)
-	done()
+	if body.broken() {
+		s.refuse(c, asProblem(cutShort(err)))
+		return
+	}
 	if err != nil {
-		s.refuse(c, problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, "the request is too large, or was cut short", "send less"))
+		s.refuse(c, problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, "the request is too large", "send less"))
 		return
 	}
 	for {

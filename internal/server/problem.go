@@ -115,7 +115,8 @@ func (s *Server) explain(err error, what string) error {
 		return problem(http.StatusInsufficientStorage, run.CodeNoSpace, "the server's disk is full", "free space in its folder, or give it a larger disk")
 	case errors.Is(err, store.ErrUnsure):
 		s.log.Error("the database broke off", "about", what, "error", err)
-		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the server's database didn't say whether it has done what was asked", "look whether it is done, and ask again otherwise")
+		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made",
+			"check, and repeat the request if it wasn't")
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
 	case errors.Is(err, store.ErrRepeated):
@@ -130,8 +131,6 @@ func (s *Server) explain(err error, what string) error {
 		return problem(http.StatusPreconditionFailed, run.CodeChanged, "the "+what+" isn't the one that the request names: it was changed meanwhile", "get it again, and look at what has changed")
 	case errors.Is(err, store.ErrExists):
 		return problem(http.StatusConflict, run.CodeExists, what+" exists already", "use another name")
-	case wrongText(err) != nil:
-		return wrongText(err)
 	case errors.As(err, &notDigest):
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, notDigest.Error(), "write sha256: and 64 hexadecimal digits in lower case")
 	case errors.As(err, &digest):
@@ -143,6 +142,9 @@ func (s *Server) explain(err error, what string) error {
 	case errors.As(err, &kept):
 		s.log.Error("request failed", "about", what, "error", err) // its text names the server's folder or bucket
 		return problem(http.StatusServiceUnavailable, run.CodeArchive, "the server's archive can't be used now", "try again; the server's log has the reason")
+	}
+	if p := wrongText(err); p != nil {
+		return p
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, io.ErrUnexpectedEOF) { // the client has gone
 		s.log.Debug("request cancelled", "about", what)

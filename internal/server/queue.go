@@ -42,17 +42,24 @@ func (s *Server) asks(ctx context.Context, row *store.NewRun, name string, t *to
 // in PostgreSQL.
 const mostAsked = 2000
 
-// wrongAsked says what is wrong with the labels that a run has and asks for, and with the keys of its limits.
-func wrongAsked(row *store.NewRun) error {
-	for key, value := range row.Labels {
+// wrongLabels says what is wrong with the labels of a run.
+func wrongLabels(labels map[string]string) error {
+	for key, value := range labels {
+		what := "key"
 		wrong, hint := tool.CheckLabelKey(key)
 		if wrong == "" {
+			what = "value"
 			wrong, hint = tool.CheckLabelValue(value)
 		}
 		if wrong != "" {
-			return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the label %.300q: the key or the value %s", key, wrong), hint)
+			return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the %s of the label %.300q %s", what, key, wrong), hint)
 		}
 	}
+	return nil
+}
+
+// wrongAsked says what is wrong with what a run asks of its runner, and with the keys of its limits.
+func wrongAsked(row *store.NewRun) error {
 	asked, err := json.Marshal([]any{row.Needs, row.Limits})
 	if err != nil {
 		return err
@@ -97,7 +104,7 @@ func retriesWhenLost(r *tool.Retry) int {
 func (s *Server) lostResult(c store.Claimed, why string) (store.Ended, error) {
 	if c.Cancelling && !c.Reported {
 		return s.live.codec.ending(c.Run, &run.Result{
-			Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: "cancelled before a runner had it",
+			Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: "cancelled before its runner reported anything",
 		})
 	}
 	if c.Retries == 0 || c.Cancelling {

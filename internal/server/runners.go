@@ -51,16 +51,20 @@ const maxReport = 16 << 20
 // readJSON reads a request of a runner, in JSON. It isn't checked against a schema: fields of a newer runner are ignored, and
 // what is wrong with events only harms the run itself.
 func (s *Server) readJSON(r *http.Request, w http.ResponseWriter, into any) error {
-	body, done := s.body(w, r, maxReport)
-	defer done()
+	body := s.body(w, r, maxReport)
 	err := json.NewDecoder(body).Decode(into)
 	switch {
 	case err == nil:
 		return nil
-	case body.broken != nil: // it was cut short: a runner sends it again
-		return problem(http.StatusServiceUnavailable, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "send it again")
+	case body.broken():
+		return cutShort(err)
 	}
 	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "update the runner")
+}
+
+// cutShort is the answer to a request of which a part is missing.
+func cutShort(err error) error {
+	return problem(http.StatusServiceUnavailable, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "send it again")
 }
 
 // answer answers a request of a runner.
@@ -147,8 +151,11 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	ctx, cancel := context.WithCancel(ctx)
 	var feeding sync.WaitGroup // not s.work, which may be waited for already
 	feeding.Go(func() { s.pool.feed(ctx, l) })
-	defer feeding.Wait()
-	defer cancel()
+	defer func() {
+		s.pool.disconnect(l) // it is given nothing while its last claim is waited for
+		cancel()
+		feeding.Wait()
+	}()
 	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
 	for {
@@ -355,17 +362,42 @@ func (s *Server) reclaim(ctx context.Context, holder string, h *api.Hello) error
 	for i, one := range h.Holds {
 		holds[i] = store.Hold{Run: one.Run, Attempt: one.Attempt}
 	}
-	waiting, over, err := s.store.Reclaim(ctx, holder, holds, s.restarted)
-	s.metrics.lost.Add(float64(len(over)))
-	for _, id := range over {
-		s.log.Warn("attempt lost: its runner was started again", "run", id, "runner", h.Name)
-		s.live.wake(id)
-		s.flows.poke()
-	}
+	ends := ending{how: s.restarted}
+	waiting, over, err := s.store.Reclaim(ctx, holder, holds, ends.of)
+	s.lose(over, &ends, "attempt lost: its runner was started again", "runner", h.Name)
 	if len(waiting)+len(over) > 0 {
 		s.pool.waitingAgain()
 	}
 	return err
+}
+
+// ending makes the ends of attempts in their runners' place, and remembers which of them were cancelled before they began: those aren't lost.
+type ending struct {
+	how       func(store.Claimed) (store.Ended, error)
+	cancelled map[string]bool
+}
+
+func (e *ending) of(c store.Claimed) (store.Ended, error) {
+	end, err := e.how(c)
+	if end.Status == run.Cancelled {
+		if e.cancelled == nil {
+			e.cancelled = map[string]bool{}
+		}
+		e.cancelled[c.Run] = true
+	}
+	return end, err
+}
+
+// lose tells those who wait for runs that have ended in their runners' place, and counts what was lost.
+func (s *Server) lose(runs []string, ends *ending, why string, args ...any) {
+	for _, id := range runs {
+		if !ends.cancelled[id] {
+			s.metrics.lost.Inc()
+			s.log.Warn(why, append([]any{"run", id}, args...)...)
+		}
+		s.live.wake(id)
+		s.flows.poke()
+	}
 }
 
 // restarted is how a run ends whose runner has forgotten it.
@@ -480,16 +512,12 @@ func (s *Server) expire(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		ids, err := s.store.Expire(ctx, 100, s.lost)
+		ends := ending{how: s.lost}
+		ids, err := s.store.Expire(ctx, 100, ends.of)
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("end lost attempts", "error", err)
 		}
-		s.metrics.lost.Add(float64(len(ids)))
-		for _, id := range ids {
-			s.log.Warn("attempt lost: its runner was silent for longer than its lease", "run", id)
-			s.live.wake(id)
-			s.flows.poke()
-		}
+		s.lose(ids, &ends, "attempt lost: its runner was silent for longer than its lease")
 		if len(ids) > 0 {
 			s.pool.waitingAgain()
 		}

@@ -64,6 +64,9 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	for name, v := range n.Inputs {
 		n.Inputs[name] = run.Numbers(v)
 	}
+	if err := wrongLabels(n.Labels); err != nil {
+		return nil, err
+	}
 	l, b, version, err := s.asked(ctx, project, n)
 	if err != nil {
 		return nil, err

@@ -168,6 +168,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.work.Go(func() { s.forward(ctx) })
 	s.work.Go(func() { s.compact(ctx) })
 	s.work.Go(func() { s.keepUp(ctx) })
+	s.work.Go(func() { s.forget(ctx) })
 	events := make(chan struct{}, 1)
 	s.work.Go(func() { s.watch(ctx, events) })
 	s.work.Go(func() { s.watchEvents(ctx, events) })
@@ -185,10 +186,7 @@ func (s *Server) Handler() http.Handler {
 		if strings.HasPrefix(r.URL.Path, openAPI) {
 			s.described.Do(s.describe)
 		}
-		a := &answered{ResponseWriter: w, controller: http.NewResponseController(w), deadlines: s.deadlines}
-		a.await()
-		defer a.end()
-		s.mux.ServeHTTP(a, r)
+		s.deadlines.serve(s.mux, w, r)
 	})
 }
 
@@ -197,5 +195,17 @@ func (s *Server) Close() {
 	s.stop()
 	s.pool.close()
 	s.live.close()
-	s.work.Wait()
+	ended := make(chan struct{})
+	go func() {
+		s.work.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(closeTime):
+		s.log.Error("the server ends although work in the background goes on; look at the archive's disk")
+	}
 }
+
+// closeTime bounds how long the end of the server waits for its work in the background. A folder on a disk that hangs knows no time-out.
+const closeTime = 30 * time.Second

@@ -81,7 +81,14 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 	}
 	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
+	checked := time.Now()
 	for {
+		if time.Since(checked) >= s.keepAlive {
+			if s.tokenEnded(ctx) {
+				return nil // the reader comes back, and hears it
+			}
+			checked = time.Now()
+		}
 		before := after
 		last, over, err := s.events(ctx, w, project, id, after)
 		if err != nil || over {
@@ -99,9 +106,6 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 		select {
 		case <-more:
 		case <-alive.C:
-			if s.tokenEnded(ctx) {
-				return nil // the reader comes back, and hears it
-			}
 			if _, err := fmt.Fprint(w, ": alive\n\n"); err != nil {
 				return err
 			}

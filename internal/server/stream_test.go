@@ -26,7 +26,7 @@ func TestStreamOfAnEndedToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.role == RoleRunner {
-				hello, err := json.Marshal(api.Hello{Protocol: api.Protocol, Name: "r", Slots: 1})
+				hello, err := json.Marshal(api.Hello{Protocol: api.Protocol, Name: "r", Slots: 1, Key: someKey})
 				if err != nil {
 					t.Fatal(err)
 				}

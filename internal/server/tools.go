@@ -69,11 +69,12 @@ func (s *Server) putContent(_ context.Context, in *struct {
 func (s *Server) receive(digest string, most int64, tooLarge string) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
-		body, done := s.body(w, r, most)
-		defer done()
+		body := s.body(w, r, most)
 		if err := s.archive.Put(r.Context(), digest, body); err != nil {
 			var large *http.MaxBytesError
-			if errors.As(err, &large) {
+			if body.broken() {
+				err = cutShort(err)
+			} else if errors.As(err, &large) {
 				err = problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, tooLarge, "leave large files out")
 			}
 			s.refuse(c, asProblem(s.explain(err, "content "+digest)))

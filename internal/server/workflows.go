@@ -195,9 +195,6 @@ func wrongSetting(name string, err error) error {
 
 // beginWorkflow makes the first step forward of a run; past is the run that it goes on with, or nil.
 func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, past *workflow.Past) (*api.Run, error) {
-	if err := wrongAsked(&row); err != nil {
-		return nil, err
-	}
 	if err := f.plan.CheckInputs(); err != nil {
 		return nil, relative(err, f.folder)
 	}
@@ -205,6 +202,11 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 		return nil, relative(err, f.folder)
 	}
 	for _, step := range f.plan.Steps {
+		one := row
+		one.Needs = append(slices.Clone(row.Needs), step.Runner...)
+		if err := wrongAsked(&one); err != nil {
+			return nil, err
+		}
 		name := row.Tool
 		if row.Version == 0 {
 			name = ""

@@ -8,7 +8,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
-// errTaken says that another server has made the same meanwhile. The transaction is tried again, and then finds its answer.
+// errTaken says that another server has made the same meanwhile. The transaction is tried again, and finds what the other one has made.
 var errTaken = errors.New("another server makes the same")
 
 // makeOnce is write for what is made at most once for a key. do returns what it has made.

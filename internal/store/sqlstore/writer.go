@@ -128,6 +128,9 @@ func (w *writer) carryOut(c *connection, group []*write) *connection {
 	for n := 0; n < mostRetries && conflict(err); n++ {
 		c, err = w.transaction(c, group)
 	}
+	if errors.Is(err, errTaken) {
+		err = store.ErrChanged
+	}
 	for _, one := range group {
 		if err == nil {
 			one.done <- one.refused
