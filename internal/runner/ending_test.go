@@ -111,10 +111,14 @@ func TestArtifactOfACancelledAttempt(t *testing.T) {
 		defer cancel()
 		ctx, end := context.WithCancelCause(reporting)
 		time.AfterFunc(time.Hour, func() { end(errAsked) })
+		r.o.Carry = func(Carriage) run.Runner { return succeeds{digest} }
+		if r.box, err = secret.NewBox(); err != nil {
+			t.Fatal(err)
+		}
 		begun := time.Now()
-		err = r.sendArtifacts(ctx, reporting, &run.Result{Artifacts: map[string]string{"a": digest}})
-		if took := time.Since(begun); err == nil || took < time.Hour || took > time.Hour+lastReports+10*time.Second {
-			t.Errorf("after %s: %v", took, err)
+		res := r.carryOut(ctx, reporting, &api.Assignment{Request: &run.Request{Tool: &tool.Tool{}}}, nil, func(run.Event) {})
+		if took := time.Since(begun); res.Status != run.Cancelled || res.ExitCode != run.ExitCancelled || took < time.Hour || took > time.Hour+lastArtifacts+10*time.Second {
+			t.Errorf("after %s: %+v", took, res)
 		}
 	})
 }

@@ -253,6 +253,9 @@ func (r *Runner) end(h api.Holding, why error) {
 // lastReports is for how long a runner that ends tries to report what it has ended: the server gives it up then anyway.
 const lastReports = time.Minute
 
+// lastArtifacts is for how long an attempt whose end was asked for goes on sending its artifacts. There is time left to report how it went.
+const lastArtifacts = lastReports / 2
+
 // leaveTime bounds the last words of a runner that has drained.
 const leaveTime = 10 * time.Second
 
@@ -365,6 +368,9 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	}
 	if err := r.sendArtifacts(ctx, reporting, result); err != nil {
 		f := failure.Of(err)
+		if ctx.Err() != nil {
+			f.State, f.ExitCode, f.Code = run.Cancelled, run.ExitCancelled, run.CodeCancelled
+		}
 		end.fail(result, f.State, func(res *run.Result) {
 			res.Status, res.ExitCode, res.Code, res.Reason, res.Artifacts = f.State, f.ExitCode, f.Code, err.Error(), nil
 		})
@@ -413,12 +419,12 @@ func (r *Runner) request(ctx context.Context, as *api.Assignment) (*run.Request,
 }
 
 // sendArtifacts sends what a step of a workflow has made to the server, where later steps get it. When the end of the attempt was asked
-// for, it tries for lastReports more.
+// for, it tries for lastArtifacts more.
 func (r *Runner) sendArtifacts(ctx, reporting context.Context, result *run.Result) error {
 	reporting, cancel := context.WithCancelCause(reporting)
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, func() {
-		time.AfterFunc(lastReports, func() { cancel(context.Cause(ctx)) })
+		time.AfterFunc(lastArtifacts, func() { cancel(context.Cause(ctx)) })
 	})
 	defer stop()
 	for name, digest := range result.Artifacts {
