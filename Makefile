@@ -94,8 +94,7 @@ TEST_IMAGES := busybox shell python kubectl clients java
 # code under the race detector.
 BOUNDS := ^Test(AddIsLinear|HostileDefinitions|LargeTransfer|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|RepetitiveSecret|StreamingNeedsLittleMemory|TooManyFolders|WorkflowLimits)$$
 
-# SQLite, translated from C, takes three times as long with the race detector; its races, if it has some, aren't ours to find. What
-# uses it is watched as ever.
+# SQLite, which is translated from C, takes three times as long with the race detector. The code that uses it still runs with it.
 OTHERS := -gcflags=modernc.org/sqlite/lib=-race=false
 
 .PHONY: test-pure

@@ -19,8 +19,8 @@ const KeyHeader = "Idempotency-Key"
 // patience is for how long a creation is repeated whose answer is missing.
 const patience = 15 * time.Second
 
-// create sends a request that makes something, with a key of its own. If the connection breaks before the answer, or that of the server to
-// its database, nobody knows whether it was made: the request is repeated, which makes it at most once.
+// create sends a request that makes something, with a key of its own. If the connection breaks before the answer, or the server's
+// connection to its database does, nobody knows whether it was made: the request is repeated, which makes it at most once.
 func (c *Client) create(ctx context.Context, path string, in, out any) error {
 	key, begin, wait := rand.Text(), time.Now(), 100*time.Millisecond
 	var sent atomic.Bool // some try may have reached the server

@@ -24,7 +24,7 @@ type RunnerClient struct {
 // quietTime is three times as long as a server is silent at most.
 const quietTime = 45 * time.Second
 
-// errQuiet says that a stream is broken, or another answer or request: on a stream, the server says at least that it is there.
+// errQuiet says that the server has sent or taken nothing for quietTime.
 var errQuiet = errors.New("the server has sent or taken nothing for too long")
 
 // Runner returns the client of an instance of a runner.

@@ -122,13 +122,13 @@ func (f *runFlags) remoteView(ctx context.Context, s streams, r *remote.Remote, 
 	case f.json:
 		return show.NewJSON(s.out), nil
 	case one.Kind != "workflow":
-		return show.NewTool(s.output(), show.ToolOptions{Quiet: f.quiet, SuggestEgress: f.suggestEgress, NetworkGiven: f.network != "", Grace: f.grace, Place: r.Place()}), nil
+		return show.NewTool(s.output(), show.ToolOptions{Quiet: f.quiet, SuggestEgress: f.suggestEgress, NetworkGiven: f.network != "", Grace: f.grace, Place: r.Server()}), nil
 	}
 	steps, err := r.Steps(ctx, r.Project, one.ID)
 	if err != nil {
 		return nil, err
 	}
-	w := show.Workflow{Name: one.Tool, Run: one.ID, Place: r.Place(), Flags: r.Flags()}
+	w := show.Workflow{Name: one.Tool, Run: one.ID, Place: r.Server(), Flags: r.Flags()}
 	for _, step := range steps.Steps {
 		shown := show.Step{Name: step.Step}
 		if step.Resumed || step.Code == run.CodeSkipped && step.Finished.IsZero() { // left out by the selection, so no event says so

@@ -99,7 +99,7 @@ A runner's role is apart from them: it serves a pool and reads nothing but the r
 	return c
 }
 
-// lifetime reads --expires. Zero is for ever, and the result only if the flag isn't given.
+// lifetime reads --expires. It returns 0, which is for ever, only if text is empty.
 func lifetime(text string) (time.Duration, error) {
 	if text == "" {
 		return 0, nil

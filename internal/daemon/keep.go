@@ -103,8 +103,12 @@ func (f *serverFlags) openArchive(ctx context.Context) (archive.Storage, error) 
 	case f.archive == "":
 		return archive.Dir(f.data), nil
 	case !strings.Contains(f.archive, "://"):
-		if info, err := os.Stat(f.archive); err != nil || !info.IsDir() {
-			return nil, fmt.Errorf("--archive: the folder %s doesn't exist; mount it, or make it: an empty one has no logs and contents", f.archive)
+		info, err := os.Stat(f.archive)
+		if err != nil {
+			return nil, fmt.Errorf("--archive: %w; mount or make the folder first", err)
+		}
+		if !info.IsDir() {
+			return nil, fmt.Errorf("--archive: %s is not a folder", f.archive)
 		}
 		return archive.Dir(f.archive), nil
 	case !strings.HasPrefix(f.archive, "s3://"):

@@ -48,7 +48,7 @@ func TestOpenArchive(t *testing.T) {
 	for address, want := range map[string]any{
 		"":            archive.Dir("data"),
 		dir:           archive.Dir(dir),
-		dir + "/no":   "--archive: the folder " + dir + "/no doesn't exist; mount it, or make it: an empty one has no logs and contents",
+		dir + "/no":   "--archive: stat " + dir + "/no: no such file or directory; mount or make the folder first",
 		"gs://bucket": "--archive has gs://; give a folder, or s3://BUCKET/PREFIX?endpoint=URL&region=REGION",
 		"s3://k:canary@bucket": "--archive: the archive's address has credentials; " +
 			"put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead",

@@ -26,13 +26,10 @@ func (c *Context) Open() (*Remote, error) {
 	return &Remote{Client: client, Project: c.Project}, nil
 }
 
-// Flags are those that have a command go where this one went.
+// Flags returns the flags that have a command use this server and project.
 func (r *Remote) Flags() string {
 	return fmt.Sprintf("--server %s --project %s", r.Server(), r.Project)
 }
-
-// Place is the server for people.
-func (r *Remote) Place() string { return r.Server() }
 
 // Await follows a run to its end. emit gets each event. If ctx ends, the run goes on.
 func (r *Remote) Await(ctx context.Context, id string, emit func(run.Event), cut func(error)) (*run.Result, error) {

@@ -145,7 +145,7 @@ func Codes() []CodeInfo {
 		{CodeQueueFull, failure, "too many runs of the project wait; `Retry-After` says how long to wait", "the server"},
 		{CodeKeyReused, failure, "another request was sent with the same `Idempotency-Key`", "the server"},
 		{CodeAuditBroken, failure, "the audit log isn't as it was written, or its end is missing", "the command"},
-		{CodeServerUnreachable, failure, "no server answers at that address, or its database doesn't", "the command"},
+		{CodeServerUnreachable, failure, "no server answers at that address, or its database doesn't", "the command, the server"},
 		{CodeServerRefused, failure, "the server's certificate isn't the one that is known, or its answer isn't Mayfly's", "the command"},
 
 		{CodeError, failure, "any other failure", "Mayfly"},

@@ -64,11 +64,11 @@ func (i identity) refused(project, role string) *api.Problem {
 	if !i.has(role) {
 		return problem(http.StatusForbidden, run.CodeForbidden, "this needs the role "+role+", and the token "+i.Name+" has "+i.Role, "use a token with that role in this project")
 	}
-	needs := "one for all projects"
+	needs := "all projects"
 	if project != "" {
-		needs = "one for " + project
+		needs = "the project " + project
 	}
-	return problem(http.StatusForbidden, run.CodeForbidden, "the token "+i.Name+" is for the project "+i.Project+", and this needs "+needs, "use such a token")
+	return problem(http.StatusForbidden, run.CodeForbidden, "the token "+i.Name+" is for the project "+i.Project+", and this needs a token for "+needs, "use a token for "+needs)
 }
 
 type identityKey struct{}

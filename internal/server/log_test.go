@@ -110,7 +110,6 @@ func TestLogWindow(t *testing.T) {
 	}
 }
 
-// TestLogWindowIsALog compares windows with the log that they are of, however it is cut into pieces and reports.
 // TestLogWindowGoesOn reads windows that are too large for one answer: the next ones have the rest.
 func TestLogWindowGoesOn(t *testing.T) {
 	const lines = 4000
@@ -153,6 +152,7 @@ func TestLogWindowGoesOn(t *testing.T) {
 	}
 }
 
+// TestLogWindowIsALog compares windows with the log that they are of, however it is cut into pieces and reports.
 func TestLogWindowIsALog(t *testing.T) {
 	s, _ := logged(t, nil)
 	n := 0

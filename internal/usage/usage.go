@@ -1,4 +1,4 @@
-// Package usage checks what all programs check on a command line. What a flag may be is its command's.
+// Package usage checks what all programs check on a command line.
 package usage
 
 import (

@@ -246,7 +246,7 @@ func TestTokens(t *testing.T) {
 				t.Errorf("%s, %s: %+v", role, name, a)
 			}
 		}
-		if a := as("runs", "--project", "other"); a.status != 125 || !strings.Contains(a.err, "is for the project default, and this needs one for other") {
+		if a := as("runs", "--project", "other"); a.status != 125 || !strings.Contains(a.err, "is for the project default, and this needs a token for the project other") {
 			t.Errorf("%s in another project: %+v", role, a)
 		}
 		if out := s.must("token", "rm", role+"-1"); out != role+"-1\n" {
