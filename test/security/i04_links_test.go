@@ -3,6 +3,7 @@
 package security
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,12 +20,18 @@ import (
 func TestI04_ImageLinksStayInside(t *testing.T) {
 	c := newCanary(t)
 	up := strings.Repeat("../", 12)
-	for _, place := range []string{
+	every := 3 // one of so many targets; with MAYFLY_TEST_FULL each place has all
+	if os.Getenv("MAYFLY_TEST_FULL") != "" {
+		every = 1
+	}
+	for p, place := range []string{
 		"dev", "dev/null", "dev/pts", "dev/shm", "dev/mqueue", "dev/console", "proc", "sys", "etc", "etc/hosts", "etc/hostname", "etc/resolv.conf",
 		"etc/passwd", "etc/group", "tmp", "run", "run/mayfly", "run/mayfly/output", "secrets", "secrets/token", "root", "workspace", "data", "cache", "bin",
 	} {
-		for _, to := range []string{c.dir, c.path, up + c.dir[1:], up + c.path[1:], "/", "..", "/dev/null", "/proc/self/root" + c.dir, "/proc/1/root" + c.path} {
-			runLinked(t, c, place, to)
+		for n, to := range []string{c.dir, c.path, up + c.dir[1:], up + c.path[1:], "/", "..", "/dev/null", "/proc/self/root" + c.dir, "/proc/1/root" + c.path} {
+			if (n+p)%every == 0 {
+				runLinked(t, c, place, to)
+			}
 		}
 	}
 }
