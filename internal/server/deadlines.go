@@ -121,5 +121,5 @@ func (p *pieces) Read(to []byte) (n int, err error) {
 // broken reports whether the request was cut short, so that it is worth sending again.
 func (p *pieces) broken() bool {
 	var large *http.MaxBytesError
-	return p.err != nil && p.err != io.EOF && !errors.As(p.err, &large)
+	return p.err != nil && !errors.Is(p.err, io.EOF) && !errors.As(p.err, &large)
 }
