@@ -36,7 +36,7 @@ func printTimeline(w Stream, result *run.Result) {
 			to = max(from+1, int((timelineBar*s.Finished.Sub(begin)+whole-1)/whole))
 			length = durationText(s.Finished.Sub(s.Started))
 		}
-		from, to = min(from, timelineBar-1), min(to, timelineBar)
+		from, to = min(max(0, from), timelineBar-1), min(to, timelineBar) // its clock may have been set meanwhile
 		bar := strings.Repeat(" ", from) + strings.Repeat("█", max(0, to-from))
 		fmt.Fprintf(w, "  %-*s  %s%s  %7s  %s\n", name, cut(s.Step, timelineName), w.paintState(s.Status, bar),
 			strings.Repeat(" ", timelineBar-utf8.RuneCountInString(bar)), length, statusText(s))

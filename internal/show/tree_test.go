@@ -177,6 +177,12 @@ func TestTimeline(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s\nquoted: %q", &out, want, &out)
 	}
 	out.Reset()
+	result.Steps = []run.StepResult{{Step: "b", Status: run.Succeeded, Started: start.Add(-time.Hour), Finished: start.Add(time.Hour)}} // the clock was set
+	printTimeline(Stream{Writer: &out}, result)
+	if want := "  b  " + strings.Repeat("█", 40) + "   2h0m0s  succeeded\n"; out.String() != want {
+		t.Errorf("got\n%q\nwant\n%q", &out, want)
+	}
+	out.Reset()
 	printTimeline(Stream{Writer: &out}, &run.Result{Steps: make([]run.StepResult, timelineSteps+2)})
 	if text := out.String(); strings.Count(text, "\n") != timelineSteps+1 || !strings.HasSuffix(text, "\n  … and 2 more steps\n") {
 		t.Errorf("%d lines, which end in %q", strings.Count(text, "\n"), text[max(0, len(text)-60):])
