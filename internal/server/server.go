@@ -34,6 +34,7 @@ type Store interface {
 	store.Logs
 	store.Statistics
 	store.Answers
+	store.Clock
 }
 
 // Options of a server. Store, Archive and Keys must be set; the caller closes them after Close.

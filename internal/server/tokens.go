@@ -63,8 +63,12 @@ func (s *Server) createToken(ctx context.Context, project string, n *api.NewToke
 	if n.Role != RoleRunner && n.Pool != "" {
 		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "only a runner's token has a pool", "leave pool out")
 	}
+	now, err := s.store.Now(ctx) // by which it expires
+	if err != nil {
+		return nil, s.explain(err, "token "+n.Name)
+	}
 	text, hash := NewToken()
-	t := store.Token{Hash: hash, Name: n.Name, Project: project, Role: n.Role, Pool: n.Pool, Created: time.Now().UTC().Truncate(time.Millisecond)}
+	t := store.Token{Hash: hash, Name: n.Name, Project: project, Role: n.Role, Pool: n.Pool, Created: now}
 	if t.Role == RoleRunner && t.Pool == "" {
 		t.Pool = defaultPool
 	}

@@ -241,7 +241,11 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 		return nil, err
 	}
 	row.Request = request
-	fwd := s.executor().Begin(ctx, f.plan, opts, workflow.Header{ID: row.ID, Workflow: f.plan.Workflow.Name, Inputs: f.Inputs})
+	now, err := s.store.Now(ctx) // the clock of any server that goes on with it
+	if err != nil {
+		return nil, err
+	}
+	fwd := s.executor().Begin(ctx, f.plan, opts, workflow.Header{ID: row.ID, Workflow: f.plan.Workflow.Name, Inputs: f.Inputs}, now)
 	step, err := s.stepForward(ctx, workflowOf(row), f, fwd)
 	if err != nil {
 		return nil, err

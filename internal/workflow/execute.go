@@ -89,7 +89,9 @@ type execution struct {
 	events *run.Sequence
 
 	// launch runs a step's tool, or has it run. Its end comes to finish.
-	launch     func(step, item int, req *run.Request)
+	launch func(step, item int, req *run.Request)
+	// now is the clock of the run's times.
+	now        func() time.Time
 	done       chan finished
 	busy       int
 	stepsCtx   context.Context // of the steps, except those of finally
@@ -130,6 +132,7 @@ func (e *Executor) execution(plan *Plan, opts Options) *execution {
 	if x.states == nil {
 		x.states = plan.NewStates()
 	}
+	x.now = func() time.Time { return time.Now().UTC() }
 	x.times, x.resumed = make([]times, len(plan.Steps)), make([]bool, len(plan.Steps))
 	for i := range x.states.Steps {
 		x.resumed[i] = x.states.Steps[i].Ended()
@@ -142,7 +145,7 @@ func (e *Executor) execution(plan *Plan, opts Options) *execution {
 
 // ended completes the result of a workflow whose steps have all ended.
 func (x *execution) ended(result *run.Result) {
-	result.Timeline.Finished = time.Now().UTC()
+	result.Timeline.Finished = x.now()
 	result.DurationMS = result.Timeline.Finished.Sub(result.Timeline.Queued).Milliseconds()
 	outcome := x.plan.Outcome(x.states)
 	result.Status, result.ExitCode, result.Code, result.Reason = outcome.Status, outcome.ExitCode, outcome.Code, outcome.Reason
@@ -268,7 +271,7 @@ func (x *execution) act(a Action) {
 
 func (x *execution) markStarted(i int) {
 	if x.times[i].started.IsZero() {
-		x.times[i].started = time.Now().UTC()
+		x.times[i].started = x.now()
 	}
 }
 
@@ -427,7 +430,7 @@ func (x *execution) record(i, item int, st StepState, usage *engine.Usage) StepS
 		x.states.Steps[i].Items[item] = st
 	} else {
 		x.states.Steps[i] = st
-		x.times[i].finished = time.Now().UTC()
+		x.times[i].finished = x.now()
 	}
 	e := Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: st.Outputs, Artifacts: st.Artifacts}
 	if st.Items != nil {

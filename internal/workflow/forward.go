@@ -51,15 +51,19 @@ type Happened struct {
 	Ended map[string]*run.Result
 	// Cancelled says that the end of the workflow was asked for.
 	Cancelled bool
-	// Began is when the run began, and Now the present, by one clock.
+	// Began is when the run began, and Now the present, by one clock. It is that of all times in the journal and the result, since each
+	// step forward may be made on another machine.
 	Began, Now time.Time
 }
 
 // entries is a journal of one step forward.
-type entries struct{ list []Entry }
+type entries struct {
+	at   time.Time
+	list []Entry
+}
 
 func (j *entries) Append(e Entry, _ bool) error {
-	e.Time = time.Now().UTC()
+	e.Time = j.at
 	j.list = append(j.list, e)
 	return nil
 }
@@ -75,7 +79,7 @@ type forwarding struct {
 	written *entries  // what opts.Journal is
 	running []stepRun // runs of steps that haven't ended, in the order in which they began
 	began   time.Time
-	now     time.Time
+	present time.Time
 	ending  run.State // States.Ending as the journal has it
 }
 
@@ -86,13 +90,12 @@ type stepRun struct {
 }
 
 // forward returns the beginning of a step forward. The options need no Journal, Emit or Kill; the JournalSealer is the Sealer.
-func (e *Executor) forward(ctx context.Context, plan *Plan, opts Options) *forwarding {
-	f := &forwarding{written: &entries{}}
-	f.began = time.Now().UTC()
-	f.now = f.began
+func (e *Executor) forward(ctx context.Context, plan *Plan, opts Options, began, now time.Time) *forwarding {
+	f := &forwarding{written: &entries{at: now}, began: began, present: now}
 	opts.Journal, opts.JournalSealer = f.written, e.Sealer
 	opts.Emit = func(ev run.Event) { f.out.Events = append(f.out.Events, ev) }
 	f.execution = e.execution(plan, opts)
+	f.now = func() time.Time { return now }
 	f.transactional, f.stepsCtx, f.finallyCtx = true, ctx, ctx
 	f.launch = func(step, item int, req *run.Request) {
 		_, masked := f.masks()
@@ -102,9 +105,9 @@ func (e *Executor) forward(ctx context.Context, plan *Plan, opts Options) *forwa
 }
 
 // Begin makes the first step forward of a workflow. States in the options are those that it begins with: of a run that is resumed, or
-// with steps left out.
-func (e *Executor) Begin(ctx context.Context, plan *Plan, opts Options, h Header) *Forward {
-	f := e.forward(ctx, plan, opts)
+// with steps left out. now is the present, by the clock of those that continue it.
+func (e *Executor) Begin(ctx context.Context, plan *Plan, opts Options, h Header, now time.Time) *Forward {
+	f := e.forward(ctx, plan, opts, now, now)
 	f.journal(Entry{Type: EntryRun, Run: &h}, true)
 	f.state("", run.Queued, "")
 	if opts.States != nil {
@@ -131,8 +134,8 @@ func (e *Executor) Continue(ctx context.Context, plan *Plan, opts Options, journ
 	}
 	opts.States, opts.Masked = past.states, past.masked
 	ending := past.states.Ending // forward changes it, if it can't seal the secrets
-	f := e.forward(ctx, plan, opts)
-	f.times, f.resumed, f.usage, f.running, f.began, f.now = past.times, past.resumed, past.usage, past.running, h.Began, h.Now
+	f := e.forward(ctx, plan, opts, h.Began, h.Now)
+	f.times, f.resumed, f.usage, f.running = past.times, past.resumed, past.usage, past.running
 	f.ending = ending
 	// A step may end at the moment at which the workflow does: its end counts, except if it was caused by that.
 	f.take(h.Ended, func(r *run.Result) bool { return r.Status != run.Cancelled })
@@ -161,7 +164,7 @@ func (f *forwarding) left() (d time.Duration, limited bool) {
 	if d <= 0 || f.states.Ending != "" || f.mainStepsEnded() {
 		return 0, false
 	}
-	return d - f.now.Sub(f.began), true
+	return d - f.present.Sub(f.began), true
 }
 
 // complete plans what is next, and completes the step forward.

@@ -41,7 +41,7 @@ func (k *kept) plan() *Plan { return NewPlan(parse(k.t, k.text), nil) }
 
 func (k *kept) begin() {
 	k.begun = map[string]string{}
-	k.take(k.executor().Begin(context.Background(), k.plan(), k.opts, Header{ID: k.opts.ID}))
+	k.take(k.executor().Begin(context.Background(), k.plan(), k.opts, Header{ID: k.opts.ID}, time.Now()))
 }
 
 func (k *kept) entries() iter.Seq2[Entry, error] {
@@ -207,6 +207,27 @@ func TestForwardEnds(t *testing.T) {
 				t.Errorf("asked of %v", k.asked)
 			}
 		})
+	}
+}
+
+// TestForwardClock has the times of a run be those of the clock that it is told, whatever that of this machine is.
+func TestForwardClock(t *testing.T) {
+	at := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	k := &kept{t: t, text: "workflow: [{name: a, tool: T}, {name: b, tool: T, needs: [a]}]", opts: Options{ID: "r"}, begun: map[string]string{}}
+	k.take(k.executor().Begin(t.Context(), k.plan(), k.opts, Header{ID: k.opts.ID}, at))
+	for i := range 2 {
+		ended := map[string]*run.Result{k.order[i]: {Status: run.Succeeded}}
+		k.happens(Happened{Ended: ended, Began: at, Now: at.Add(time.Duration(i+1) * time.Second)})
+	}
+	line, steps := k.result.Timeline, k.result.Steps
+	got := []time.Time{line.Started, steps[0].Started, steps[0].Finished, steps[1].Started, steps[1].Finished, line.Finished}
+	for i, after := range []int{0, 0, 1, 1, 2, 2} {
+		if want := at.Add(time.Duration(after) * time.Second); !got[i].Equal(want) {
+			t.Errorf("time %d is %s, want %s", i, got[i], want)
+		}
+	}
+	if k.result.DurationMS != 2000 {
+		t.Errorf("it takes %d ms", k.result.DurationMS)
 	}
 }
 

@@ -48,6 +48,7 @@ var (
 	_ store.Workflows  = (*Store)(nil)
 	_ store.Access     = (*Store)(nil)
 	_ store.Audit      = (*Store)(nil)
+	_ store.Clock      = (*Store)(nil)
 	_ store.Policies   = (*Store)(nil)
 	_ store.Secrets    = (*Store)(nil)
 	_ store.Runners    = (*Store)(nil)

@@ -25,6 +25,7 @@ type Store interface {
 	store.Logs
 	store.Statistics
 	store.Answers
+	store.Clock
 }
 
 // lease is longer than any test.
