@@ -162,10 +162,10 @@ test-full: build ## run the long tests at full length: 10 GB of log, 200 cancell
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '^TestKilled|^TestManyItems' ./test/workflow
 
 # The faults of docs/SERVER.md. A sample of each is in make test.
-FAULTS := ^Test(Kills|PowerLoss|Stopped|DiskFull|RunnerDiskFull|WorkflowOutlivesTheServer|Restart)$$
+FAULTS := ^Test(Kills|PowerLoss|Stopped|DiskFull|RunnerDiskFull|WorkflowOutlivesTheServer|Restart|ServerAway|Clocks)$$
 
 .PHONY: test-faults
-test-faults: build ## kill the server, its runners and sandboxes 100 times, take its power, fill its disk: ten minutes (as root)
+test-faults: build ## kill the server, its runners and sandboxes 100 times, take its power, its disk, its clock and its network: half an hour (as root)
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '$(FAULTS)' ./test/server
 	go test -count=20 -timeout $(PATIENCE) -run '^Test(SQLite|Postgres)$$/^Histories$$|^TestPostgres$$/^Replicas$$/^Histories$$|^TestHistoriesCanFail$$' ./internal/store/sqlstore
 	go test -count=5 -timeout $(PATIENCE) -run '^TestPostgresRestarts' ./internal/store/sqlstore

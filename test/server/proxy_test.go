@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type proxy struct {
 	listener net.Listener
 
 	mu    sync.Mutex
+	away  bool // the address can't be reached
 	conns map[net.Conn]bool
 	asked []string
 	work  sync.WaitGroup
@@ -117,7 +119,11 @@ func (p *proxy) connect(c net.Conn) {
 	}
 	p.mu.Lock()
 	p.asked = append(p.asked, req.Host)
+	away := p.away
 	p.mu.Unlock()
+	if away {
+		return
+	}
 	there, err := net.Dial("tcp", p.to)
 	if err != nil {
 		return // the server is away
@@ -138,6 +144,14 @@ func pass(to io.Writer, from io.Reader) {
 	_, _ = io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from}) // they are closed
 }
 
+// reach says whether the address can be reached from now on.
+func (p *proxy) reach(it bool) {
+	p.mu.Lock()
+	p.away = !it
+	p.mu.Unlock()
+	p.cut()
+}
+
 // cut ends all connections.
 func (p *proxy) cut() {
 	p.mu.Lock()
@@ -147,14 +161,13 @@ func (p *proxy) cut() {
 	}
 }
 
-// TestRunnerBehindProxy has a runner that reaches the server only through a proxy, in a network namespace of its own: it carries out a run
-// although its connections break, is told to end another one, and drains.
-func TestRunnerBehindProxy(t *testing.T) {
-	s := newSite(t)
-	far := s.remote("far", "far", t.TempDir())
-	c := far.command("https://mayfly.test:6293")
+// behindProxy starts the runner behind a proxy that leads to its server.
+func (r *remote) behindProxy() (*proxy, *exec.Cmd) {
+	t := r.s.t
+	t.Helper()
+	c := r.command("https://mayfly.test:6293")
 	started := make(chan error, 1)
-	p := newProxy(t, strings.TrimPrefix(s.url, "https://"), func(address string) {
+	p := newProxy(t, strings.TrimPrefix(r.s.url, "https://"), func(address string) {
 		c.Env = append(c.Env, "HTTPS_PROXY=http://"+address, "NO_PROXY=")
 		started <- c.Start()
 	})
@@ -162,6 +175,14 @@ func TestRunnerBehindProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { terminate(c) })
+	return p, c
+}
+
+// TestRunnerBehindProxy has a runner that reaches the server only through a proxy, in a network namespace of its own: it carries out a run
+// although its connections break, is told to end another one, and drains.
+func TestRunnerBehindProxy(t *testing.T) {
+	s := newSite(t)
+	p, c := s.remote("far", "far", t.TempDir()).behindProxy()
 	s.write("count.yaml", "name: count\nimage: busybox\ncommand: [sh, -c, \"for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done\"]\n")
 	id := strings.TrimSpace(s.must("run", "count.yaml", "--pool", "far", "--detach", "-q"))
 	s.wait("2\n", "logs", id)

@@ -31,7 +31,8 @@ type site struct {
 	t               *testing.T
 	data, home, dir string
 	url             string
-	flags           []string // of the server
+	flags           []string               // of the server
+	prepare         func(server *exec.Cmd) // before it starts, or nil
 	process         *exec.Cmd
 	log             *bytes.Buffer
 }
@@ -52,6 +53,14 @@ func newServer(t *testing.T, flags ...string) *site {
 func serverAt(t *testing.T, data string, flags ...string) *site {
 	t.Helper()
 	s := &site{t: t, flags: flags, data: data, home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir()}
+	s.begin()
+	return s
+}
+
+// begin starts the server, and logs in.
+func (s *site) begin() {
+	t := s.t
+	t.Helper()
 	store, err := image.Open(filepath.Join(s.home, "images"), image.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +72,6 @@ func serverAt(t *testing.T, data string, flags ...string) *site {
 	s.start()
 	s.must("login", s.url, "--token-file", filepath.Join(s.data, "admin-token"))
 	s.must("context", "use", strings.TrimPrefix(s.url, "https://"))
-	return s
 }
 
 // start starts the server, on the port that it had before, if any.
@@ -76,6 +84,9 @@ func (s *site) start() {
 	s.process = s.mayfly(append([]string{"server", "--data", s.data, "--listen", listen}, s.flags...)...)
 	s.log = &bytes.Buffer{}
 	s.process.Stderr = s.log
+	if s.prepare != nil {
+		s.prepare(s.process)
+	}
 	out, err := s.process.StdoutPipe()
 	if err != nil {
 		s.t.Fatal(err)
