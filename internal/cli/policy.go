@@ -75,6 +75,9 @@ func newPolicySetCommand(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if p.Unused {
+				fmt.Fprintf(s.err, "mayfly: no tool, run, secret or token of the project %s is there yet\n", p.Project)
+			}
 			if asJSON {
 				return printJSONLine(s.out, p)
 			}

@@ -85,7 +85,16 @@ func (s *Server) setPolicy(ctx context.Context, in *struct {
 	if strings.TrimSpace(in.Body.Text) == "" {
 		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "the policy is empty", "to have none, remove it: mayfly policy rm")
 	}
-	return s.changePolicy(ctx, &in.PolicyName, in.Body.Text)
+	out, err := s.changePolicy(ctx, &in.PolicyName, in.Body.Text)
+	if err != nil {
+		return nil, err
+	}
+	used, err := s.store.Used(ctx, in.Name)
+	if err != nil {
+		s.log.Warn("look whether a project is used", "project", in.Name, "error", err) // the policy is set
+	}
+	out.Body.Unused = err == nil && !used
+	return out, nil
 }
 
 func (s *Server) deletePolicy(ctx context.Context, in *PolicyName) (*struct{}, error) {

@@ -129,7 +129,7 @@ func TestPolicyVersions(t *testing.T) {
 	_, err := c.Policy(ctx, "own")
 	denied(t, err, http.StatusNotFound, run.CodeNoSuchThing)
 	first, err := c.SetPolicy(ctx, "own", "max: {cpu: 1}", 0)
-	if err != nil || first.Version != 1 || first.SetBy != RoleAdmin {
+	if err != nil || first.Version != 1 || first.SetBy != RoleAdmin || first.Unused {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	if _, err := c.SetPolicy(ctx, "own", "max: {cpu: 2}", 1); err != nil {
@@ -177,5 +177,8 @@ func TestPolicyVersions(t *testing.T) {
 	lines := r.since(t, 0)
 	if len(lines) < 5 || lines[0] != "admin set-policy own policies/own ok map[]" || !slices.Contains(lines, "admin set-policy own policies/own changed_meanwhile map[]") {
 		t.Errorf("the audit log: %q", lines)
+	}
+	if p, err := c.SetPolicy(ctx, "misspelt", "max: {cpu: 1}", 0); err != nil || !p.Unused {
+		t.Errorf("of a project that has nothing: %+v, %v", p, err)
 	}
 }

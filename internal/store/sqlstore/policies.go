@@ -59,6 +59,14 @@ func (s *Store) SetPolicy(ctx context.Context, n store.Policy, is int) (store.Po
 	return made, err
 }
 
+// Used implements store.Policies.
+func (s *Store) Used(ctx context.Context, project string) (used bool, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&used) },
+		`SELECT EXISTS (SELECT 1 FROM versions WHERE project = ?) OR EXISTS (SELECT 1 FROM runs WHERE project = ?)
+		OR EXISTS (SELECT 1 FROM secrets WHERE project = ?) OR EXISTS (SELECT 1 FROM tokens WHERE project = ?)`, project, project, project, project)
+	return used, err
+}
+
 // Policy implements store.Policies.
 func (s *Store) Policy(ctx context.Context, project string) (p store.Policy, err error) {
 	err = s.read(ctx, func(rows *sql.Rows) (err error) {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -45,6 +46,33 @@ func policies(t *testing.T, s Store) {
 	}
 	if _, err := s.Policy(ctx, "q"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("another project: %v", err)
+	}
+	uses := map[string]func(project string) error{
+		"version": func(p string) error {
+			_, _, err := s.AddVersion(ctx, store.Version{Project: p, Tool: "t", Kind: "tool", Digest: "d", Manifest: []byte("{}")})
+			return err
+		},
+		"run": func(p string) error {
+			r := newRun("used")
+			r.Project = p
+			return s.Accept(ctx, r, nil)
+		},
+		"secret": func(p string) error {
+			_, err := s.SetSecret(ctx, store.Secret{Project: p, Name: "a"}, func(int, time.Time) ([]byte, error) { return []byte("x"), nil })
+			return err
+		},
+		"token":  func(p string) error { return s.AddToken(ctx, store.Token{Hash: []byte(p), Name: "a", Project: p}) },
+		"policy": func(p string) error { _, err := set(p, "a", store.AnyVersion); return err },
+	}
+	for what, use := range uses {
+		project := "used-by-a-" + what
+		before, err := s.Used(ctx, project)
+		if err = errors.Join(err, use(project)); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := s.Used(ctx, project); err != nil || before || after != (what != "policy") {
+			t.Errorf("%s: used before %v, after %v, %v", what, before, after, err)
+		}
 	}
 	// Of several who have seen the same version, one sets the next.
 	var work sync.WaitGroup
