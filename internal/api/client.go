@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -381,10 +382,13 @@ func (c *Client) Secrets(ctx context.Context, in string) (out []Secret, err erro
 	return out, err
 }
 
-// SetSecret sets a secret, or which tools may use it.
-func (c *Client) SetSecret(ctx context.Context, in, name string, n *SetSecret) (*Secret, error) {
-	out := &Secret{}
-	return out, c.call(ctx, http.MethodPut, project(in)+"/secrets/"+url.PathEscape(name), n, out)
+// SetSecret sets a secret, or which tools may use it, if its ETag has tag; "" is any.
+func (c *Client) SetSecret(ctx context.Context, in, name, tag string, n *SetSecret) (*Secret, error) {
+	out, header := &Secret{}, http.Header{}
+	if tag != "" {
+		header.Set("If-Match", strconv.Quote(tag))
+	}
+	return out, c.callWith(ctx, http.MethodPut, project(in)+"/secrets/"+url.PathEscape(name), header, n, out)
 }
 
 // DeleteSecret removes a secret.

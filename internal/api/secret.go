@@ -11,6 +11,7 @@ type SetSecret struct {
 
 // Secret is a secret without its value, which nobody can read.
 type Secret struct {
+	ETag    string    `json:"etag" doc:"the ETag has it, in quotes: another one with each value, and with other tools"`
 	Name    string    `json:"name"`
 	Version int       `json:"version" doc:"from 1, and one more with each value"`
 	Tools   []string  `json:"tools,omitempty" doc:"the tools that may use it; empty for all of the project"`

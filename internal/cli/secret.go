@@ -49,6 +49,7 @@ func newSecretSet(s streams) *cobra.Command {
 	var pass newPassphrase
 	var w whereFlags
 	var tools []string
+	var tag string
 	c := &cobra.Command{
 		Use:   "set NAME",
 		Short: "Set a secret, or a new version of it",
@@ -57,7 +58,8 @@ Otherwise it reads standard input, without one line break at the end.
 
 The first secret makes the key; --passphrase protects the key with a passphrase.
 
-On a server, --for limits a secret to tools of the project; --for= opens it to all of them again.`,
+On a server, --for limits a secret to tools of the project; --for= opens it to all of them again. With --if-etag, that and a value are
+set only if nobody has changed the secret since mayfly secret ls --json showed it.`,
 		Example: `  mayfly secret set api_token
   pass show api/token | mayfly secret set api_token
   mayfly secret set api_token --from env:API_TOKEN
@@ -73,9 +75,11 @@ On a server, --for limits a secret to tools of the project; --for= opens it to a
 				r.Close()
 				return &usageError{command: "mayfly secret set", err: errOwnKey}
 			case r != nil:
-				return setRemoteSecret(cmd.Context(), s, r, args[0], from, tools)
+				return setRemoteSecret(cmd.Context(), s, r, args[0], tag, from, tools)
 			case tools != nil:
 				return &usageError{command: "mayfly secret set", err: errors.New("--for is about the tools of a server; give --server or --context")}
+			case tag != "":
+				return &usageError{command: "mayfly secret set", err: errors.New("--if-etag is about a secret of a server; give --server or --context")}
 			}
 			return setSecret(cmd.Context(), s, args[0], from, &pass)
 		},
@@ -83,6 +87,7 @@ On a server, --for limits a secret to tools of the project; --for= opens it to a
 	c.Flags().StringVar(&from, "from", "", "where the value is: `env:VARIABLE`, file:PATH or - for standard input")
 	pass.flags(c, "protect the new key with a passphrase, which is asked for at the terminal")
 	c.Flags().StringSliceVar(&tools, "for", nil, "on a server: a `TOOL` that may use it; may be repeated")
+	c.Flags().StringVar(&tag, "if-etag", "", "on a server: only if the secret still has this `ETAG`, which mayfly secret ls --json prints")
 	w.add(c.Flags())
 	return c
 }

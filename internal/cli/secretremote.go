@@ -12,8 +12,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/secret"
 )
 
-// setRemoteSecret sets a secret of a server, or with only tools which of them may use it.
-func setRemoteSecret(ctx context.Context, s streams, r *remote.Remote, name, from string, tools []string) error {
+// setRemoteSecret sets a secret of a server, or with only tools which of them may use it. tag is the ETag that it must have; "" is any.
+func setRemoteSecret(ctx context.Context, s streams, r *remote.Remote, name, tag, from string, tools []string) error {
 	defer r.Close()
 	if err := secret.CheckName(name); err != nil {
 		return &usageError{command: "mayfly secret set", err: err}
@@ -34,7 +34,7 @@ func setRemoteSecret(ctx context.Context, s streams, r *remote.Remote, name, fro
 		text := base64.StdEncoding.EncodeToString(value)
 		n.Value = &text
 	}
-	one, err := r.SetSecret(ctx, r.Project, name, n)
+	one, err := r.SetSecret(ctx, r.Project, name, tag, n)
 	if err != nil {
 		return err
 	}

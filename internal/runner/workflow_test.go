@@ -292,7 +292,7 @@ func TestWorkflow(t *testing.T) {
 		"last": func(*fake.Process) int { return 0 },
 	})
 	encoded := "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5"
-	if _, err := s.client.SetSecret(t.Context(), "p", "token", &api.SetSecret{Value: &encoded}); err != nil {
+	if _, err := s.client.SetSecret(t.Context(), "p", "token", "", &api.SetSecret{Value: &encoded}); err != nil {
 		t.Fatal(err)
 	}
 	s.push("maker", "maker.yaml", "name: maker\nimage: i\ncommand: [make]\nargs: [{name: who}]\nenvironment: [TOKEN=/secrets/token]\noutputs: [TOKEN]\n")
@@ -650,7 +650,7 @@ func TestSecretIsTakenBack(t *testing.T) {
 		"use":  func(p *fake.Process) int { used <- p.Getenv("TOKEN"); return 0 },
 	})
 	value := "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5"
-	if _, err := s.client.SetSecret(t.Context(), "p", "token", &api.SetSecret{Value: &value}); err != nil {
+	if _, err := s.client.SetSecret(t.Context(), "p", "token", "", &api.SetSecret{Value: &value}); err != nil {
 		t.Fatal(err)
 	}
 	s.push("flow", "flow.yaml", `workflow:
@@ -660,7 +660,7 @@ func TestSecretIsTakenBack(t *testing.T) {
 	s.runner("r")
 	r := s.begin(&api.NewRun{Tool: "flow"})
 	next(t, began)
-	if _, err := s.client.SetSecret(t.Context(), "p", "token", &api.SetSecret{Tools: &[]string{"other"}}); err != nil {
+	if _, err := s.client.SetSecret(t.Context(), "p", "token", "", &api.SetSecret{Tools: &[]string{"other"}}); err != nil {
 		t.Fatal(err)
 	}
 	close(goOn)

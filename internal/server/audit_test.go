@@ -109,7 +109,7 @@ func TestAuditOfRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	value := "Y2FuYXJ5"
-	if _, err := client.SetSecret(t.Context(), "own", "key", &api.SetSecret{Value: &value}); err != nil {
+	if _, err := client.SetSecret(t.Context(), "own", "key", "", &api.SetSecret{Value: &value}); err != nil {
 		t.Fatal(err)
 	}
 	one, err := client.CreateRun(t.Context(), "own", &api.NewRun{Tool: "t"})
@@ -133,7 +133,7 @@ func TestAuditOfRuns(t *testing.T) {
 	if _, err := client.Cancel(t.Context(), "own", one.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.SetSecret(t.Context(), "own", "key", &api.SetSecret{Tools: &[]string{"a", "b"}}); err != nil {
+	if _, err := client.SetSecret(t.Context(), "own", "key", "", &api.SetSecret{Tools: &[]string{"a", "b"}}); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{

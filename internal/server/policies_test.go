@@ -57,7 +57,7 @@ func TestPolicyOfProject(t *testing.T) {
 	value := "eA=="
 	for _, project := range []string{"own", "other"} {
 		push(t, c, project, "t", tool)
-		if _, err := c.SetSecret(ctx, project, "key", &api.SetSecret{Value: &value}); err != nil {
+		if _, err := c.SetSecret(ctx, project, "key", "", &api.SetSecret{Value: &value}); err != nil {
 			t.Fatal(err)
 		}
 	}

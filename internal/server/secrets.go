@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -43,8 +44,50 @@ type SecretName struct {
 // sealedName is what a secret's values are bound to. A project's name has no dot, so no two secrets share it.
 func sealedName(project, name string) string { return project + "." + name }
 
+// tagOf is what the ETag of a secret has (RFC 9110, section 8.8.3): its version, and a hash of its tools, which change without a new version.
+func tagOf(one store.Secret) string {
+	sum := sha256.New()
+	for _, tool := range one.Tools {
+		fmt.Fprintf(sum, "%s\n", tool)
+	}
+	return fmt.Sprintf("%d-%x", one.Version, sum.Sum(nil)[:8])
+}
+
+// taggedSecret is a secret with its ETag.
+type taggedSecret struct {
+	ETag string `header:"ETag"`
+	Body api.Secret
+}
+
+func taggedSecretOf(one store.Secret) *taggedSecret {
+	return &taggedSecret{strconv.Quote(tagOf(one)), secretOf(one)}
+}
+
+// SecretCondition says on what condition a secret is changed.
+type SecretCondition struct {
+	IfMatch     string `header:"If-Match" maxLength:"64" doc:"only if the secret has this ETag: nobody has set it meanwhile, or changed its tools"`
+	IfNoneMatch string `header:"If-None-Match" enum:"*" doc:"only if there is no such secret"`
+}
+
+// of returns the state of the secret that the request expects, or nil for any. old is how it is; of one that isn't there, it has no version.
+func (c *SecretCondition) of(old store.Secret) (*store.Secret, error) {
+	switch {
+	case c.IfMatch != "" && c.IfNoneMatch != "":
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "the request has If-Match and If-None-Match", "send one of them")
+	case c.IfNoneMatch != "" && old.Version > 0, c.IfMatch == "*" && old.Version == 0:
+		return nil, store.ErrChanged
+	case c.IfNoneMatch != "":
+		return &store.Secret{}, nil
+	case c.IfMatch == "" || c.IfMatch == "*":
+		return nil, nil //nolint:nilnil // any
+	case c.IfMatch != strconv.Quote(tagOf(old)):
+		return nil, store.ErrChanged
+	}
+	return &old, nil
+}
+
 func secretOf(one store.Secret) api.Secret {
-	return api.Secret{Name: one.Name, Version: one.Version, Tools: one.Tools, Set: one.Set, SetBy: one.SetBy, Used: one.Used, UsedBy: one.UsedBy}
+	return api.Secret{ETag: tagOf(one), Name: one.Name, Version: one.Version, Tools: one.Tools, Set: one.Set, SetBy: one.SetBy, Used: one.Used, UsedBy: one.UsedBy}
 }
 
 func (s *Server) listSecrets(ctx context.Context, in *InProject) (*body[[]api.Secret], error) {
@@ -62,12 +105,17 @@ func (s *Server) listSecrets(ctx context.Context, in *InProject) (*body[[]api.Se
 func (s *Server) setSecret(ctx context.Context, in *struct {
 	InProject
 	SecretName
+	SecretCondition
 	Body api.SetSecret
 },
-) (*body[api.Secret], error) {
+) (*taggedSecret, error) {
 	what := "secret " + in.Secret
 	old, err := s.store.Secret(ctx, in.Project, in.Secret)
 	if err != nil && (!errors.Is(err, store.ErrNotFound) || in.Body.Value == nil) {
+		return nil, s.explain(err, what)
+	}
+	is, err := in.of(old)
+	if err != nil {
 		return nil, s.explain(err, what)
 	}
 	changed, limited := "", "" // for the audit log
@@ -80,10 +128,10 @@ func (s *Server) setSecret(ctx context.Context, in *struct {
 	}
 	subject(ctx, "secrets/"+in.Secret, "value", changed, "for", limited)
 	if in.Body.Value == nil {
-		if err := s.store.LimitSecret(ctx, in.Project, in.Secret, old.Tools); err != nil {
+		if err := s.store.LimitSecret(ctx, in.Project, in.Secret, old.Tools, is); err != nil {
 			return nil, s.explain(err, what)
 		}
-		return &body[api.Secret]{Body: secretOf(old)}, nil
+		return taggedSecretOf(old), nil
 	}
 	value, err := base64.StdEncoding.DecodeString(*in.Body.Value)
 	if err != nil || len(value) == 0 || len(value) > secret.MaxValueBytes {
@@ -94,13 +142,13 @@ func (s *Server) setSecret(ctx context.Context, in *struct {
 	if in.Body.Tools != nil {
 		one.Tools = append([]string{}, *in.Body.Tools...) // never nil, which would leave them as they are
 	}
-	one, err = s.store.SetSecret(ctx, one, func(version int, set time.Time) ([]byte, error) {
+	one, err = s.store.SetSecret(ctx, one, is, func(version int, set time.Time) ([]byte, error) {
 		return s.keys.Seal(sealedName(in.Project, in.Secret), version, set, value)
 	})
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
-	return &body[api.Secret]{Body: secretOf(one)}, nil
+	return taggedSecretOf(one), nil
 }
 
 func (s *Server) deleteSecret(ctx context.Context, in *struct {

@@ -7,11 +7,13 @@ import (
 
 // Secrets keeps sealed secrets: it never has a value. The methods may be called from several goroutines.
 type Secrets interface {
-	// SetSecret makes the next version of a secret. Its tools stay as they are if those of s are nil. seal is called with its number and
-	// time, perhaps more than once.
-	SetSecret(ctx context.Context, s Secret, seal func(version int, set time.Time) ([]byte, error)) (Secret, error)
-	// LimitSecret sets which tools may use a secret. The error is ErrNotFound.
-	LimitSecret(ctx context.Context, project, name string, tools []string) error
+	// SetSecret makes the next version of a secret if it has the version and the tools of is; of nil is any, and a version 0 is no secret.
+	// Its tools stay as they are if those of s are nil. seal is called with its number and time, perhaps more than once. The error is
+	// ErrChanged.
+	SetSecret(ctx context.Context, s Secret, is *Secret, seal func(version int, set time.Time) ([]byte, error)) (Secret, error)
+	// LimitSecret sets which tools may use a secret, if it has the version and the tools of is, as SetSecret does. The error is ErrNotFound
+	// or ErrChanged.
+	LimitSecret(ctx context.Context, project, name string, tools []string, is *Secret) error
 	// Secret returns a secret. The error is ErrNotFound.
 	Secret(ctx context.Context, project, name string) (Secret, error)
 	// Secrets returns the secrets of a project, or with "" of all, by project and name.

@@ -50,6 +50,9 @@ func TestSecrets(t *testing.T) {
 	if a := s.run("run", "t.yaml"); a.status != 125 || !strings.Contains(a.err, "the secret token is only for the tools other") {
 		t.Errorf("a definition that may not have it: %+v", a)
 	}
+	if a := s.run("secret", "set", "token", "--for", "t", "--if-etag", "1-0"); a.status != 125 || !strings.Contains(a.err, "it was changed meanwhile") {
+		t.Errorf("a secret that was changed meanwhile: %+v", a)
+	}
 	s.must("secret", "set", "token", "--for=")
 	if a := s.run("run", "t.yaml"); a.status != 0 {
 		t.Errorf("a definition that may have it: %+v", a)

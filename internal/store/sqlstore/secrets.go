@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -27,32 +28,35 @@ func scanSecret(rows *sql.Rows) (store.Secret, error) {
 }
 
 // SetSecret implements store.Secrets.
-func (s *Store) SetSecret(ctx context.Context, n store.Secret, seal func(version int, set time.Time) ([]byte, error)) (store.Secret, error) {
+func (s *Store) SetSecret(ctx context.Context, n store.Secret, was *store.Secret, seal func(version int, set time.Time) ([]byte, error)) (store.Secret, error) {
 	tools, err := json.Marshal(n.Tools)
 	if err != nil {
 		return n, err
 	}
 	var is store.Secret
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
-		version, now := 0, int64(0)
-		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&now, &version) },
-			`SELECT NOW, COALESCE((SELECT version FROM secrets WHERE project = ? AND name = ?), 0)`, n.Project, n.Name); err != nil {
+		version, now, old := 0, int64(0), ""
+		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&now, &version, &old) },
+			`SELECT NOW, COALESCE(version, 0), COALESCE(tools, '') FROM (SELECT 1) one LEFT JOIN secrets ON project = ? AND name = ?`, n.Project, n.Name); err != nil {
 			return err
+		}
+		if was != nil && (version != was.Version || version > 0 && !sameTools(old, was.Tools)) {
+			return refused{store.ErrChanged}
 		}
 		sealed, err := seal(version+1, timeOf(now))
 		if err != nil {
 			return err
 		}
 		is = store.Secret{}
-		// The version in the condition keeps out another server that sets the secret meanwhile.
+		// The version and the tools in the condition keep out another server that changes the secret meanwhile.
 		err = tx.rows(ctx, func(rows *sql.Rows) (err error) {
 			is, err = scanSecret(rows)
 			return err
 		}, `INSERT INTO secrets (project, name, version, sealed, tools, set_at, set_by, used, used_by) VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')
 			ON CONFLICT (project, name) DO UPDATE SET version = excluded.version, sealed = excluded.sealed,
 			tools = CASE WHEN ? THEN secrets.tools ELSE excluded.tools END, set_at = excluded.set_at,
-			set_by = excluded.set_by WHERE secrets.version = excluded.version - 1 RETURNING `+secretColumns,
-			n.Project, n.Name, version+1, sealed, string(tools), now, n.SetBy, n.Tools == nil)
+			set_by = excluded.set_by WHERE secrets.version = excluded.version - 1 AND secrets.tools = ? RETURNING `+secretColumns,
+			n.Project, n.Name, version+1, sealed, string(tools), now, n.SetBy, n.Tools == nil, old)
 		if err == nil && is.Version == 0 {
 			err = errTaken
 		}
@@ -61,13 +65,33 @@ func (s *Store) SetSecret(ctx context.Context, n store.Secret, seal func(version
 	return is, err
 }
 
+// sameTools says whether the tools of a row are these.
+func sameTools(text string, tools []string) bool {
+	var have []string
+	return json.Unmarshal([]byte(text), &have) == nil && slices.Equal(have, tools)
+}
+
 // LimitSecret implements store.Secrets.
-func (s *Store) LimitSecret(ctx context.Context, project, name string, tools []string) error {
+func (s *Store) LimitSecret(ctx context.Context, project, name string, tools []string, is *store.Secret) error {
 	text, err := json.Marshal(tools)
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, `UPDATE secrets SET tools = ? WHERE project = ? AND name = ?`, string(text), project, name)
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		version, old := 0, ""
+		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&version, &old) },
+			`SELECT version, tools FROM secrets WHERE project = ? AND name = ? FOR UPDATE`, project, name); err != nil {
+			return err
+		}
+		switch {
+		case version == 0:
+			return refused{store.ErrNotFound}
+		case is != nil && (version != is.Version || !sameTools(old, is.Tools)):
+			return refused{store.ErrChanged}
+		}
+		_, err := tx.exec(ctx, `UPDATE secrets SET tools = ? WHERE project = ? AND name = ?`, string(text), project, name)
+		return err
+	})
 }
 
 // change carries out a statement that must change a row.

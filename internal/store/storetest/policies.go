@@ -58,7 +58,7 @@ func policies(t *testing.T, s Store) {
 			return s.Accept(ctx, r, nil)
 		},
 		"secret": func(p string) error {
-			_, err := s.SetSecret(ctx, store.Secret{Project: p, Name: "a"}, func(int, time.Time) ([]byte, error) { return []byte("x"), nil })
+			_, err := s.SetSecret(ctx, store.Secret{Project: p, Name: "a"}, nil, func(int, time.Time) ([]byte, error) { return []byte("x"), nil })
 			return err
 		},
 		"token":  func(p string) error { return s.AddToken(ctx, store.Token{Hash: []byte(p), Name: "a", Project: p}) },

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func secrets(t *testing.T, s Store) {
 	set := func(project, name, value string, tools ...string) store.Secret {
 		t.Helper()
 		var at time.Time
-		one, err := s.SetSecret(ctx, store.Secret{Project: project, Name: name, Tools: tools, SetBy: "ada"}, func(version int, set time.Time) ([]byte, error) {
+		one, err := s.SetSecret(ctx, store.Secret{Project: project, Name: name, Tools: tools, SetBy: "ada"}, nil, func(version int, set time.Time) ([]byte, error) {
 			at = set
 			return fmt.Appendf(nil, "%d:%s", version, value), nil
 		})
@@ -40,7 +41,7 @@ func secrets(t *testing.T, s Store) {
 	if err := s.RemoveSecret(ctx, "q", "b"); err != nil {
 		t.Error(err)
 	}
-	if err := s.LimitSecret(ctx, "p", "a", []string{"u"}); err != nil {
+	if err := s.LimitSecret(ctx, "p", "a", []string{"u"}, nil); err != nil {
 		t.Error(err)
 	}
 	if err := s.UsedSecrets(ctx, "p", []string{"a", "none"}, "run-1"); err != nil {
@@ -67,11 +68,73 @@ func secrets(t *testing.T, s Store) {
 		t.Error(err)
 	}
 	for name, err := range map[string]error{
-		"get": func() error { _, err := s.Secret(ctx, "p", "a"); return err }(), "remove": s.RemoveSecret(ctx, "p", "a"), "limit": s.LimitSecret(ctx, "p", "a", nil),
+		"get": func() error { _, err := s.Secret(ctx, "p", "a"); return err }(), "remove": s.RemoveSecret(ctx, "p", "a"), "limit": s.LimitSecret(ctx, "p", "a", nil, nil),
 	} {
 		if !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s a secret that isn't there: %v", name, err)
 		}
+	}
+}
+
+// secretsMeanwhile has secrets changed on the condition that nobody else has changed them.
+func secretsMeanwhile(t *testing.T, s Store) {
+	ctx := t.Context()
+	change := func(name, value string, is *store.Secret, tools ...string) error {
+		if value == "" {
+			return s.LimitSecret(ctx, "p", name, tools, is)
+		}
+		_, err := s.SetSecret(ctx, store.Secret{Project: "p", Name: name, Tools: tools}, is, func(int, time.Time) ([]byte, error) { return []byte(value), nil })
+		return err
+	}
+	had := func(version int, tools ...string) *store.Secret { return &store.Secret{Version: version, Tools: tools} }
+	for i, c := range []struct {
+		name, value string
+		is          *store.Secret
+		tools       []string
+		want        error
+	}{
+		{"a", "", had(1), nil, store.ErrNotFound},
+		{"a", "x", had(1), nil, store.ErrChanged},
+		{"a", "x", had(0), nil, nil},
+		{"a", "y", had(0), nil, store.ErrChanged},
+		{"a", "", had(1), []string{"t"}, nil},
+		{"a", "", had(1), []string{"u"}, store.ErrChanged}, // it has t
+		{"a", "y", had(1), []string{"u"}, store.ErrChanged},
+		{"a", "", had(1, "t"), []string{"u", "t"}, nil},
+		{"a", "y", had(1, "u", "t"), nil, nil},
+		{"a", "", had(1, "u", "t"), []string{"v"}, store.ErrChanged}, // it has version 2
+		{"a", "", had(2, "u", "t"), []string{}, nil},
+		{"a", "z", had(2), []string{}, nil},
+		{"a", "", had(3), nil, nil},
+		{"a", "", nil, []string{"w"}, nil},
+	} {
+		if err := change(c.name, c.value, c.is, c.tools...); !errors.Is(err, c.want) {
+			t.Errorf("%d: %v, want %v", i, err, c.want)
+		}
+	}
+	// Of several who have seen the same, one changes it.
+	one, err := s.Secret(ctx, "p", "a")
+	if err != nil || !slices.Equal(one.Tools, []string{"w"}) {
+		t.Fatalf("%+v, %v", one, err)
+	}
+	var work sync.WaitGroup
+	var made atomic.Int64
+	for n := range 10 {
+		work.Go(func() {
+			value := ""
+			if n%2 == 0 {
+				value = "x"
+			}
+			switch err := change("a", value, &one, fmt.Sprint(n)); {
+			case err == nil:
+				made.Add(1)
+			case !errors.Is(err, store.ErrChanged):
+				t.Errorf("change: %v", err)
+			}
+		})
+	}
+	if work.Wait(); made.Load() != 1 {
+		t.Errorf("%d have changed it", made.Load())
 	}
 }
 
@@ -83,7 +146,7 @@ func SetAtOnce(t *testing.T, stores ...Store) {
 		for _, s := range stores {
 			for range each {
 				work.Go(func() {
-					_, err := s.SetSecret(t.Context(), store.Secret{Project: "p", Name: name}, func(int, time.Time) ([]byte, error) { return []byte("x"), nil })
+					_, err := s.SetSecret(t.Context(), store.Secret{Project: "p", Name: name}, nil, func(int, time.Time) ([]byte, error) { return []byte("x"), nil })
 					if err != nil {
 						t.Errorf("set the secret %s: %v", name, err)
 					}

@@ -70,6 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"OnceAtOnce":        func(t *testing.T, s Store) { OnceAtOnce(t, s) },
 		"SetAtOnce":         func(t *testing.T, s Store) { SetAtOnce(t, s) },
 		"Secrets":           secrets,
+		"SecretsMeanwhile":  secretsMeanwhile,
 		"Workflows":         workflows,
 		"WorkflowFence":     workflowFence,
 		"WorkflowEnds":      workflowEnds,

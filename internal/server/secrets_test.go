@@ -1,0 +1,59 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// TestSecretMeanwhile has two people change which tools may use a secret: the second one doesn't overwrite what the first has done.
+func TestSecretMeanwhile(t *testing.T) {
+	r := newRig(t)
+	c, ctx := r.as(t, "own "+RoleAuthor), t.Context()
+	value := "eHg="
+	seen, err := c.SetSecret(ctx, "own", "key", "", &api.SetSecret{Value: &value})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.SetSecret(ctx, "own", "key", seen.ETag, &api.SetSecret{Tools: &[]string{"a"}})
+	if err != nil || first.ETag == seen.ETag || first.Version != seen.Version {
+		t.Fatalf("the first: %+v, %v, after %+v", first, err, seen)
+	}
+	for _, n := range []*api.SetSecret{{Tools: &[]string{"b"}}, {Value: &value}, {Value: &value, Tools: &[]string{}}} {
+		_, err = c.SetSecret(ctx, "own", "key", seen.ETag, n)
+		denied(t, err, http.StatusPreconditionFailed, run.CodeChanged, "the secret key isn't the one that the request names: it was changed meanwhile")
+	}
+	all, err := c.Secrets(ctx, "own")
+	if err != nil || len(all) != 1 || all[0].ETag != first.ETag || !slices.Equal(all[0].Tools, []string{"a"}) {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	second, err := c.SetSecret(ctx, "own", "key", first.ETag, &api.SetSecret{Value: &value, Tools: &[]string{"a", "b"}})
+	if err != nil || second.Version != 2 {
+		t.Errorf("the second, when it has seen it: %+v, %v", second, err)
+	}
+	for header, want := range map[string]int{
+		"key If-Match: *": 200, "none If-Match: *": 412, "key If-Match: x": 412, "key If-None-Match: *": 412, "new If-None-Match: *": 200, "key If-None-Match: x": 422,
+	} {
+		name, header, _ := strings.Cut(header, " ")
+		key, condition, _ := strings.Cut(header, ": ")
+		req, err := http.NewRequestWithContext(ctx, http.MethodPut, r.url+"/api/v1/projects/own/secrets/"+name, strings.NewReader(`{"value":"eHg="}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+r.tokens[RoleAdmin])
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set(key, condition)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want || want == 200 && !strings.HasPrefix(resp.Header.Get("ETag"), `"`) {
+			t.Errorf("%s %s: status %d, ETag %s", name, header, resp.StatusCode, resp.Header.Get("ETag"))
+		}
+	}
+}
