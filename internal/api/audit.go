@@ -14,6 +14,8 @@ import (
 type AuditList struct {
 	Entries []audit.Entry `json:"entries"`
 	Next    string        `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
+	// Begin is where the whole log begins.
+	Begin *audit.Head `json:"begin,omitempty" doc:"the last entry that was removed, since it was older than the server keeps them; only for all projects"`
 	// Head is that of the whole log.
 	Head *audit.Head `json:"head,omitempty" doc:"the last entry of the log, when the request was made; only for all projects"`
 }

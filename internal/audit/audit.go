@@ -2,6 +2,9 @@
 // so an entry that is changed, removed, inserted or moved later is found by whoever walks the chain. Only the end can be cut off
 // without a trace in what is left; it is found with the hash of an entry that was kept elsewhere.
 //
+// Entries that are older than their keeper wants to have may be removed from the beginning. What is left is still a chain, and has an
+// entry that says so: its action is [Remove], and its details are last and hash, those of the last entry that was removed.
+//
 // # The hash
 //
 // The hash of an entry is SHA-256 over its fields, each as a netstring (LENGTH ":" BYTES ",", where LENGTH is the number of bytes in
@@ -22,6 +25,30 @@ import (
 
 // OK is the outcome of what was done. Any other outcome is the code of the problem that it was answered with.
 const OK = "ok"
+
+// Remove is the action of an entry about entries that were removed from the beginning of the log.
+const Remove = "remove-audit"
+
+// Removal returns the entry that is written with a removal of entries up to last.
+func Removal(last Head, entries int) Entry {
+	return Entry{Action: Remove, Subject: "audit", Outcome: OK, Details: map[string]string{
+		lastKey: strconv.FormatInt(last.Number, 10), hashKey: last.Hash, "entries": strconv.Itoa(entries),
+	}}
+}
+
+const (
+	lastKey = "last"
+	hashKey = "hash"
+)
+
+// removed returns the last entry that was removed, as an entry says.
+func (e *Entry) removed() (last Head, ok bool) {
+	if e.Action != Remove || e.Outcome != OK || e.Actor != "" {
+		return Head{}, false
+	}
+	n, err := strconv.ParseInt(e.Details[lastKey], 10, 64)
+	return Head{n, e.Details[hashKey]}, err == nil
+}
 
 // Entry is one entry of the log.
 type Entry struct {

@@ -137,3 +137,41 @@ func TestCleanTexts(t *testing.T) {
 		t.Errorf("read %+v", read)
 	}
 }
+
+// TestRemoved has the beginning of a log removed, with and without the entry that says so.
+func TestRemoved(t *testing.T) {
+	whole := chain(t, 6)
+	told := Removal(whole[2].Head(), 3)
+	told.Follow(whole[5].Head(), time.Now())
+	forged := told
+	forged.Actor = "eve"
+	forged.Follow(whole[5].Head(), time.Now())
+	begin := whole[2].Head()
+	for name, c := range map[string]struct {
+		log   []Entry
+		begin Head
+		known string
+		want  string
+	}{
+		"whole":                 {whole, Head{Hash: First}, "", ""},
+		"removed":               {append(slices.Clone(whole[3:]), told), begin, "", ""},
+		"removed, and known":    {append(slices.Clone(whole[3:]), told), begin, whole[2].Hash, ""},
+		"the known one is gone": {append(slices.Clone(whole[3:]), told), begin, whole[1].Hash, "no entry from 4 to 7 has the hash"},
+		"no entry says so":      {whole[3:], begin, "", "broken at entry 4: it is the first one, and no entry says"},
+		"someone else says so":  {append(slices.Clone(whole[3:]), forged), begin, "", "no entry says"},
+		"more are gone":         {append(slices.Clone(whole[4:]), told), begin, "", "broken at entry 5: it is the first one, and the server says that entry 3 was the last"},
+		"the server says none":  {append(slices.Clone(whole[3:]), told), Head{Hash: First}, "", "says that entry 0 was the last"},
+		"it says another hash":  {append(slices.Clone(whole[3:]), told), Head{3, First}, "", "others were removed too"},
+	} {
+		v, err := verify(c.log, c.known)
+		if err == nil {
+			err = v.Begins(&c.begin)
+		}
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if gone := v.Removed(); c.want == "" && (gone != nil) != (len(c.log) == 4) || gone != nil && gone.Number != 7 {
+			t.Errorf("%s: removed by %+v", name, gone)
+		}
+	}
+}

@@ -22,10 +22,12 @@ type Verifier struct {
 	// Known is the hash of an entry that was kept elsewhere, or empty.
 	Known string
 
-	begun bool
-	first int64
-	head  Head
-	found bool // Known was found
+	begun   bool
+	first   int64
+	before  Head // what the first entry follows
+	head    Head
+	found   bool // Known was found
+	removed *Entry
 }
 
 // Add checks the next entry. The error is a *BrokenError.
@@ -38,7 +40,8 @@ func (v *Verifier) Add(e *Entry) error {
 	case e.Number == 1 && e.Previous != First:
 		return &BrokenError{e.Number, "it is the first one, and names another before it"}
 	case !v.begun:
-		v.begun, v.first = true, e.Number
+		v.begun, v.first, v.before = true, e.Number, Head{e.Number - 1, e.Previous}
+		v.found = v.Known == e.Previous
 	case e.Number <= v.head.Number:
 		return &BrokenError{e.Number, fmt.Sprintf("it comes after entry %d: it was inserted or moved", v.head.Number)}
 	case e.Number > v.head.Number+1:
@@ -48,8 +51,15 @@ func (v *Verifier) Add(e *Entry) error {
 	}
 	v.head = e.Head()
 	v.found = v.found || v.Known == e.Hash
+	if last, ok := e.removed(); ok && last == v.before {
+		one := *e
+		v.removed = &one
+	}
 	return nil
 }
+
+// Removed returns the entry that says that all entries before the first one were removed, or nil if none says so.
+func (v *Verifier) Removed() *Entry { return v.removed }
 
 // First is the number of the first entry, or 0 if there was none.
 func (v *Verifier) First() int64 { return v.first }
@@ -63,8 +73,24 @@ func (v *Verifier) End() error {
 	if !v.begun {
 		return &BrokenError{Why: "it has no entries"}
 	}
+	if v.Known != "" && !v.found && v.first > 1 {
+		return &BrokenError{0, fmt.Sprintf("no entry from %d to %d has the hash %s: it is one of those before, the end was cut off, or the log was written anew", v.first, v.head.Number, v.Known)}
+	}
 	if v.Known != "" && !v.found {
 		return &BrokenError{0, fmt.Sprintf("no entry up to %d has the hash %s: the end was cut off, or the log was written anew", v.head.Number, v.Known)}
+	}
+	return nil
+}
+
+// Begins checks that the log begins where its keeper says, after the last entry that was removed, and that an entry says so. The error is a
+// *BrokenError.
+func (v *Verifier) Begins(after *Head) error {
+	switch {
+	case after == nil || !v.begun:
+	case v.before != *after:
+		return &BrokenError{v.first, fmt.Sprintf("it is the first one, and the server says that entry %d was the last one to be removed: others were removed too", after.Number)}
+	case v.removed == nil && after.Number > 0:
+		return &BrokenError{v.first, "it is the first one, and no entry says that those before it were removed: " + Remove}
 	}
 	return nil
 }

@@ -181,7 +181,7 @@ server's, or that in FILE (- for standard input), which must be the output of ma
 
 If all is well, it prints the number and the hash of the last entry: the head. Whoever can write to the database could cut the end of
 the log off, or write all of it anew, and what is left would fit. Keep the head elsewhere, and give it to the next check with --head:
-then both are found.`,
+then both are found. It is found until the server removes that entry (mayfly server --keep-audit).`,
 		Example: `  mayfly audit verify
   mayfly audit verify --head HASH
   mayfly audit ls --all-projects --all --json | mayfly audit verify -`,
@@ -202,20 +202,26 @@ then both are found.`,
 					return err
 				}
 				defer r.Close()
-				if err := verifyServer(c.Context(), r, v); err != nil {
+				if v, err = verifyServer(c.Context(), r, known); err != nil {
 					return err
 				}
 			}
 			if err := v.End(); err != nil {
 				return err
 			}
+			gone := v.Removed()
 			if asJSON {
 				return printJSONLine(s.out, struct {
-					First int64      `json:"first"`
-					Head  audit.Head `json:"head"`
-				}{v.First(), v.Head()})
+					First   int64        `json:"first"`
+					Head    audit.Head   `json:"head"`
+					Removed *audit.Entry `json:"removed,omitempty"`
+				}{v.First(), v.Head(), gone})
 			}
-			if v.First() > 1 {
+			switch {
+			case gone != nil:
+				fmt.Fprintf(s.err, "mayfly: the log begins with entry %d: the server removed those before it at %s, says entry %d; they were older than it keeps them\n",
+					v.First(), gone.Time.Local().Format(time.DateTime), gone.Number)
+			case v.First() > 1:
 				fmt.Fprintf(s.err, "mayfly: the entries before %d aren't there, and aren't checked\n", v.First())
 			}
 			_, err := fmt.Fprintf(s.out, "entries %d to %d are as they were written; head %s\n", v.First(), v.Head().Number, v.Head().Hash)
@@ -228,16 +234,26 @@ then both are found.`,
 	return c
 }
 
-// verifyServer checks a server's log up to its end.
-func verifyServer(ctx context.Context, r *remote.Remote, v *audit.Verifier) error {
+// verifyServer checks a server's log from its beginning up to its end.
+func verifyServer(ctx context.Context, r *remote.Remote, known string) (*audit.Verifier, error) {
 	begin, err := r.Audit(ctx, "", api.AuditFilter{Limit: 1})
-	if err != nil {
-		return err
+	for err == nil {
+		v := &audit.Verifier{Known: known}
+		err = walkAudit(ctx, r, "", api.AuditFilter{First: true, Limit: auditPage}, v.Add, func() error { return nil })
+		if err == nil {
+			err = v.Begins(cmp.Or(begin.Begin, &audit.Head{Hash: audit.First}))
+		}
+		if err == nil {
+			return v, v.Reached(begin.Head)
+		}
+		// Entries may have been removed while the log was read.
+		now, failed := r.Audit(ctx, "", api.AuditFilter{Limit: 1})
+		if failed != nil || now.Begin == nil || begin.Begin != nil && *begin.Begin == *now.Begin {
+			return v, err
+		}
+		begin, err = now, nil
 	}
-	if err := walkAudit(ctx, r, "", api.AuditFilter{First: true, Limit: auditPage}, v.Add, func() error { return nil }); err != nil {
-		return err
-	}
-	return v.Reached(begin.Head)
+	return nil, err
 }
 
 // verifyFile checks the entries of a file, one JSON object a line.

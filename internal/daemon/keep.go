@@ -21,6 +21,7 @@ type keeping struct {
 	archive            string
 	after              age
 	keepRuns, keepLogs age
+	keepAudit          age
 	keepSize           size
 }
 
@@ -31,6 +32,7 @@ func (k *keeping) add(fl *pflag.FlagSet) {
 	fl.Var(&k.after, "archive-after", "how long after its end the log of a run is moved to the archive")
 	fl.Var(&k.keepRuns, "keep-runs", "how long after their end runs are kept, such as 90d; all by default")
 	fl.Var(&k.keepLogs, "keep-logs", "how long after their end the logs of runs are kept, such as 30d; as long as the runs by default")
+	fl.Var(&k.keepAudit, "keep-audit", "how long entries of the audit log are kept, such as 400d; all by default")
 	fl.Var(&k.keepSize, "keep-size", "how much the logs of ended runs may take together, compressed, such as 100Gi: the oldest are removed first")
 }
 
@@ -40,7 +42,7 @@ func (k *keeping) policy() server.Keep {
 	if after == 0 {
 		after = -1 // at once
 	}
-	return server.Keep{ArchiveAfter: after, Runs: time.Duration(k.keepRuns), Logs: time.Duration(k.keepLogs), Bytes: int64(k.keepSize)}
+	return server.Keep{ArchiveAfter: after, Runs: time.Duration(k.keepRuns), Logs: time.Duration(k.keepLogs), Bytes: int64(k.keepSize), Audit: time.Duration(k.keepAudit)}
 }
 
 // age is a flag for a duration, also in days.

@@ -18,7 +18,7 @@ func TestKeeping(t *testing.T) {
 	}{
 		{"", server.Keep{ArchiveAfter: time.Hour}},
 		{"--archive-after 0s", server.Keep{ArchiveAfter: -1}},
-		{"--archive-after 30m --keep-runs 90d --keep-logs 36h --keep-size 100Gi", server.Keep{ArchiveAfter: 30 * time.Minute, Runs: 90 * 24 * time.Hour, Logs: 36 * time.Hour, Bytes: 100 << 30}},
+		{"--archive-after 30m --keep-runs 90d --keep-logs 36h --keep-size 100Gi --keep-audit 400d", server.Keep{ArchiveAfter: 30 * time.Minute, Runs: 90 * 24 * time.Hour, Logs: 36 * time.Hour, Bytes: 100 << 30, Audit: 400 * 24 * time.Hour}},
 	} {
 		f := &keeping{}
 		fl := flags(f)

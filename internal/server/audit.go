@@ -151,6 +151,13 @@ func (s *Server) listAudit(ctx context.Context, project string, q *AuditQuery) (
 	}
 	out := &body[api.AuditList]{Body: api.AuditList{Entries: []audit.Entry{}}}
 	if project == "" {
+		begin, err := s.store.AuditBegin(ctx)
+		if err != nil {
+			return nil, s.explain(err, "audit log")
+		}
+		if begin.Number > 0 {
+			out.Body.Begin = &begin
+		}
 		head, err := s.store.AuditHead(ctx) // before the entries, so that they reach it
 		if err != nil {
 			return nil, s.explain(err, "audit log")

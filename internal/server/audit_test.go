@@ -150,6 +150,30 @@ func TestAuditOfRuns(t *testing.T) {
 	}
 }
 
+// TestAuditBegin has an administrator see where the log begins. Those of a project don't.
+func TestAuditBegin(t *testing.T) {
+	r := newRig(t)
+	c, ctx := r.as(t, RoleAdmin), t.Context()
+	for range 3 {
+		if _, err := c.SetPolicy(ctx, "own", "max: {cpu: 1}", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if page, err := c.Audit(ctx, "", api.AuditFilter{}); err != nil || page.Begin != nil {
+		t.Errorf("before: %+v, %v", page, err)
+	}
+	if n, err := r.store.RemoveEntries(ctx, 0, 100); err != nil || n != 2 {
+		t.Fatalf("%d are removed, %v", n, err)
+	}
+	page, err := c.Audit(ctx, "", api.AuditFilter{First: true})
+	if err != nil || len(page.Entries) != 2 || page.Begin == nil || page.Begin.Number != 2 || page.Begin.Hash != page.Entries[0].Previous || page.Entries[1].Action != audit.Remove {
+		t.Errorf("after: %+v, %v", page, err)
+	}
+	if page, err := c.Audit(ctx, "own", api.AuditFilter{}); err != nil || page.Begin != nil || len(page.Entries) != 1 {
+		t.Errorf("of a project: %+v, %v", page, err)
+	}
+}
+
 // TestEveryChangeIsAudited: each operation that isn't a GET leaves an entry, except for those that are named here.
 func TestEveryChangeIsAudited(t *testing.T) {
 	r := newRig(t)

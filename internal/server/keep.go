@@ -19,6 +19,7 @@ type Keep struct {
 	ArchiveAfter time.Duration
 	Runs, Logs   time.Duration // after their end
 	Bytes        int64         // of the logs of ended runs together, as they are stored
+	Audit        time.Duration // entries of the audit log
 	// Every is how often the server looks for what to move and to remove; by default a minute, or ArchiveAfter if that is shorter.
 	Every time.Duration
 }
@@ -37,6 +38,9 @@ const (
 	// may do something.
 	keepTogether = 200
 	dropTogether = 100
+	// removeTogether is how many entries of the audit log are removed at once. Each time, the log gets an entry, so it isn't done often.
+	removeTogether = 2000
+	removeEvery    = time.Hour
 	// orphaned is for how long an object may be there without anything that refers to it: it may just be made.
 	orphaned = 24 * time.Hour
 	// sweepEvery is how often objects are looked for that nothing refers to.
@@ -49,6 +53,7 @@ func (s *Server) keepUp(ctx context.Context) {
 	tick := time.NewTicker(s.keep.Every)
 	defer tick.Stop()
 	swept := time.Now().Add(firstSweep - sweepEvery)
+	removed := time.Now().Add(-removeEvery)
 	for {
 		select {
 		case <-tick.C:
@@ -60,6 +65,12 @@ func (s *Server) keepUp(ctx context.Context) {
 		}
 		if err := s.retain(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("remove old runs and logs", "error", err)
+		}
+		if s.keep.Audit > 0 && time.Since(removed) >= min(removeEvery, s.keep.Audit) {
+			removed = time.Now()
+			if err := s.removeEntries(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("remove old entries of the audit log", "error", err)
+			}
 		}
 		if time.Since(swept) < sweepEvery {
 			continue
@@ -221,6 +232,16 @@ func (s *Server) retain(ctx context.Context) error {
 		return err
 	}
 	return s.drop(ctx, store.Drop{Free: have - s.keep.Bytes}, s.store.DropLogs)
+}
+
+// removeEntries removes the entries of the audit log that are too old, a part at a time.
+func (s *Server) removeEntries(ctx context.Context) error {
+	for {
+		n, err := s.store.RemoveEntries(ctx, s.keep.Audit, removeTogether)
+		if err != nil || n < removeTogether {
+			return err
+		}
+	}
 }
 
 // drop removes all that d says, a part at a time.

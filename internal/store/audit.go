@@ -13,7 +13,7 @@ import (
 //	                                   └─ fails: nothing is written, and PendingOf(ctx).Written is false
 //	Append ───────────────────────────────────────────────────────────────────────────────▶ written on its own
 //
-// Once written, an entry is never changed or removed. All servers of a database write one chain. The methods may be called from
+// Once written, an entry is never changed, and only RemoveEntries removes any. All servers of a database write one chain. The methods may be called from
 // several goroutines.
 type Audit interface {
 	// Append adds an entry. It sets its number, time and hashes.
@@ -22,6 +22,12 @@ type Audit interface {
 	Entries(ctx context.Context, f AuditFilter) ([]audit.Entry, error)
 	// AuditHead returns the last entry's number and hash.
 	AuditHead(ctx context.Context) (audit.Head, error)
+	// AuditBegin returns the number and hash of the last entry that was removed; before any was, those are 0 and [audit.First].
+	AuditBegin(ctx context.Context) (audit.Head, error)
+	// RemoveEntries removes the entries from the beginning of the log, up to most of them, until one is younger than kept. In the same
+	// transaction it appends an entry that says so (audit.Removal). The last entry stays, and nothing is removed if there is only what
+	// earlier removals have appended. It returns how many were removed; more may be left.
+	RemoveEntries(ctx context.Context, kept time.Duration, most int) (int, error)
 }
 
 // AuditFilter selects entries. A zero field selects all.

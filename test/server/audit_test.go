@@ -69,6 +69,21 @@ func TestAudit(t *testing.T) {
 			}
 		})
 	}
+	s.stop()
+	s.flags = append(s.flags, "--keep-audit", "1s", "--archive-after", "0s") // so it looks each second
+	s.start()
+	var a answer
+	eventually(t, "old entries are removed", func() bool {
+		a = s.run("audit", "verify")
+		return a.status != 0 || strings.Contains(a.err, "mayfly: the log begins with entry ")
+	})
+	if a.status != 0 || !strings.Contains(a.err, ": the server removed those before it at ") {
+		t.Errorf("after a removal: %+v", a)
+	}
+	s.write("audit.jsonl", s.must("audit", "ls", "--all-projects", "--all", "--json"))
+	if a := s.run("audit", "verify", "audit.jsonl"); a.status != 0 || !strings.Contains(a.err, ": the server removed those before it at ") {
+		t.Errorf("after a removal, in a file: %+v", a)
+	}
 	c := s.mayfly("audit", "verify", "-", "--json")
 	c.Stdin = strings.NewReader(lines[0] + lines[2])
 	data, err := c.Output()

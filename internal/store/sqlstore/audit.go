@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/audit"
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -69,7 +70,10 @@ func (t *tx) appendEntries(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err = t.exec(ctx, `UPDATE audit_head SET number = ?, hash = ?`, head.Number, head.Hash)
+	if _, err = t.exec(ctx, `UPDATE audit_head SET number = ?, hash = ?`, head.Number, head.Hash); err != nil || t.removed == nil {
+		return err
+	}
+	_, err = t.exec(ctx, `UPDATE audit_head SET removed = ?, removed_hash = ?`, t.removed.Number, t.removed.Hash)
 	return err
 }
 
@@ -140,4 +144,63 @@ func (s *Store) Entries(ctx context.Context, f store.AuditFilter) ([]audit.Entry
 func (s *Store) AuditHead(ctx context.Context) (h audit.Head, err error) {
 	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&h.Number, &h.Hash) }, `SELECT number, hash FROM audit_head`)
 	return h, err
+}
+
+// AuditBegin implements store.Audit.
+func (s *Store) AuditBegin(ctx context.Context) (h audit.Head, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&h.Number, &h.Hash) }, removedEntries)
+	return h, err
+}
+
+const removedEntries = `SELECT removed, removed_hash FROM audit_head`
+
+// errNothingOld says that no entry is to be removed.
+var errNothingOld = errors.New("no entry of the audit log is too old")
+
+// RemoveEntries implements store.Audit. The row of the head changes only at the end of the transaction, as appendEntries promises. Another
+// server that removes entries at the same time holds the first of them, and is left to it.
+func (s *Store) RemoveEntries(ctx context.Context, kept time.Duration, most int) (removed int, err error) {
+	p := &store.Pending{}
+	err = s.write(store.Audited(ctx, p), func(ctx context.Context, tx *tx) error {
+		var begin, last audit.Head
+		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&begin.Number, &begin.Hash) }, removedEntries); err != nil {
+			return err
+		}
+		number, others, young := begin.Number, false, false
+		removed, last = 0, begin
+		err := tx.rows(ctx, func(rows *sql.Rows) error {
+			var one audit.Head
+			var action string
+			var old bool
+			if err := rows.Scan(&one.Number, &one.Hash, &action, &old); err != nil {
+				return err
+			}
+			if number++; young || one.Number != number || !old {
+				young = true
+				return nil
+			}
+			removed, last, others = removed+1, one, others || action != audit.Remove
+			return nil
+		}, `SELECT number, hash, action, at <= NOW - ? FROM audit WHERE number < (SELECT number FROM audit_head)
+			ORDER BY number LIMIT ? FOR UPDATE SKIP LOCKED`, kept.Milliseconds(), most)
+		if err != nil {
+			return err
+		}
+		if !others {
+			return refused{errNothingOld}
+		}
+		n, err := tx.exec(ctx, `DELETE FROM audit WHERE number <= ?`, last.Number)
+		if err == nil && n != int64(removed) {
+			err = errTaken
+		}
+		if err != nil {
+			return err
+		}
+		p.Entry, tx.removed = audit.Removal(last, removed), &last
+		return nil
+	})
+	if errors.Is(err, errNothingOld) {
+		return 0, nil
+	}
+	return removed, err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 
+	"github.com/mayfly-run/mayfly/internal/audit"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -271,6 +272,7 @@ type tx struct {
 	tell    bool             // other servers wait for what was written
 	events  bool             // there are events, for which others wait who follow the run
 	entries []*store.Pending // of the audit log
+	removed *audit.Head      // the last entry of the audit log that was removed
 	ended   []run.State      // how runs ended in it
 }
 

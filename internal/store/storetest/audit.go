@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,8 +45,12 @@ func whole(t *testing.T, s Store) []audit.Entry {
 		}
 		return nil
 	}
-	if v.Head() != head || v.First() != 1 {
-		t.Fatalf("entries %d to %+v, and the head %+v", v.First(), v.Head(), head)
+	begin, err := s.AuditBegin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Begins(&begin); err != nil || v.Head() != head || v.First() != begin.Number+1 {
+		t.Fatalf("entries %d to %+v, and the head %+v, after %+v: %v", v.First(), v.Head(), head, begin, err)
 	}
 	return all
 }
@@ -141,5 +146,81 @@ func AuditAtOnce(t *testing.T, replicas ...Store) {
 	}
 	if len(subjects) != writers*each {
 		t.Errorf("%d entries for %d changes", len(subjects), writers*each)
+	}
+}
+
+// auditRemoval removes entries from the beginning of the log. What is left is a chain that says so.
+func auditRemoval(t *testing.T, s Store) {
+	add := func(n int) {
+		t.Helper()
+		for range n {
+			if err := s.Append(t.Context(), &audit.Entry{Action: "login", Actor: "ada", Outcome: audit.OK}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i, c := range []struct {
+		add, most, want int
+		kept            time.Duration
+		first, last     int64
+	}{
+		{0, 10, 0, 0, 0, 0},
+		{1, 10, 0, 0, 1, 1}, // the last entry stays
+		{9, 100, 0, time.Hour, 1, 10},
+		{0, 4, 4, 0, 5, 11},
+		{0, 100, 6, 0, 11, 12},
+		{0, 100, 0, 0, 11, 12}, // there are only the entries about removals
+		{1, 100, 0, 0, 11, 13},
+		{1, 100, 3, 0, 14, 15},
+	} {
+		add(c.add)
+		n, err := s.RemoveEntries(t.Context(), c.kept, c.most)
+		if err != nil || n != c.want {
+			t.Fatalf("%d: %d are removed, %v, want %d", i, n, err, c.want)
+		}
+		all := whole(t, s)
+		if len(all) == 0 {
+			all = []audit.Entry{{}}
+		}
+		if last := all[len(all)-1]; all[0].Number != c.first || last.Number != c.last || c.want > 0 && last.Action != audit.Remove {
+			t.Errorf("%d: entries %d to %+v", i, all[0].Number, last)
+		}
+	}
+	if some := entries(t, s, store.AuditFilter{Action: audit.Remove}); len(some) != 1 || some[0].Details["last"] != "13" || some[0].Details["entries"] != "3" {
+		t.Errorf("the entries about removals: %+v", some)
+	}
+}
+
+// RemoveAtOnce has several stores of one database remove entries while others append some: what is left is one chain, and each entry was
+// removed once.
+func RemoveAtOnce(t *testing.T, replicas ...Store) {
+	var work sync.WaitGroup
+	var appended, removed atomic.Int64
+	for n := range 4 {
+		s := replicas[n%len(replicas)]
+		work.Go(func() {
+			for range 100 {
+				if err := s.Append(t.Context(), &audit.Entry{Action: "login", Outcome: audit.OK}); err != nil {
+					t.Errorf("append: %v", err)
+				}
+				appended.Add(1)
+			}
+		})
+		work.Go(func() {
+			for range 20 {
+				n, err := s.RemoveEntries(t.Context(), 0, 7)
+				if err != nil {
+					t.Errorf("remove: %v", err)
+				}
+				if removed.Add(int64(n)); n > 0 {
+					appended.Add(1)
+				}
+			}
+		})
+	}
+	work.Wait()
+	all := whole(t, replicas[0])
+	if begin := all[0].Number - 1; removed.Load() == 0 || begin != removed.Load() || all[len(all)-1].Number != appended.Load() {
+		t.Errorf("entries %d to %d, of %d that were appended and %d that were removed", all[0].Number, all[len(all)-1].Number, appended.Load(), removed.Load())
 	}
 }

@@ -63,6 +63,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Policies":          policies,
 		"Tokens":            tokens,
 		"Audit":             auditLog,
+		"AuditRemoval":      auditRemoval,
+		"RemoveAtOnce":      func(t *testing.T, s Store) { RemoveAtOnce(t, s) },
 		"AuditAtOnce":       func(t *testing.T, s Store) { AuditAtOnce(t, s) },
 		"Runners":           runners,
 		"Statistics":        statistics,
