@@ -397,6 +397,6 @@ func (s *Store) Held(ctx context.Context, runner string) (map[store.Hold]store.C
 // QueueLength implements store.Queue.
 func (s *Store) QueueLength(ctx context.Context, project string, most int) (n int, err error) {
 	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&n) },
-		`SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE runner = '' AND project = ? LIMIT ?) AS some`, project, most)
+		`SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE runner = '' AND project = ? LIMIT ?) AS waiting`, project, most)
 	return n, err
 }

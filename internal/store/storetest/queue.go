@@ -340,6 +340,21 @@ func reclaim(t *testing.T, s Store) {
 }
 
 // mostAsked accepts a run that asks for as much as a server lets one, in texts that no index makes smaller.
+func queueLength(t *testing.T, s Store) {
+	for _, id := range []string{"1", "2", "3"} {
+		accept(t, s, newRun(id))
+	}
+	claim(t, s, store.Claim{Most: 1})
+	for i, c := range []struct {
+		project    string
+		most, want int
+	}{{"p", 9, 2}, {"p", 1, 1}, {"q", 9, 0}} {
+		if n, err := s.QueueLength(t.Context(), c.project, c.most); err != nil || n != c.want {
+			t.Errorf("%d: %d runs of %s wait, %v, want %d", i, n, c.project, err, c.want)
+		}
+	}
+}
+
 func mostAsked(t *testing.T, s Store) {
 	n := newRun("a")
 	n.Project, n.Pool = strings.Repeat("p", 63), strings.Repeat("q", 63)

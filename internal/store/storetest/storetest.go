@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Expire":            expire,
 		"Renew":             renew,
 		"Reclaim":           reclaim,
+		"QueueLength":       queueLength,
 		"MostAsked":         mostAsked,
 		"Extend":            extend,
 		"Lists":             lists,
