@@ -501,6 +501,10 @@ finally:
   - {name: last, tool: {image: i, command: [last]}}
 `)
 	s.runner("r")
+	waitFor(t, "the runner is connected", func() bool {
+		all, err := s.client.Runners(t.Context())
+		return err == nil && len(all) == 1
+	})
 	r := s.begin(&api.NewRun{Bundle: b})
 	if !strings.Contains(r.Waiting, "nowhere") {
 		t.Errorf("the run says that it waits for %q", r.Waiting)
