@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { testbed.Main(m) }
 var heavy = []string{
 	"gvisor.dev/gvisor", "github.com/opencontainers/runc", "github.com/seccomp",
 	"k8s.io", "github.com/docker/docker", "google.golang.org/grpc", "github.com/containerd/containerd",
-	"cel.dev/cel-go", "google.golang.org/protobuf", "database/sql", "modernc.org/sqlite",
+	"cel.dev/cel-go", "google.golang.org/protobuf", "database/sql", "modernc.org/sqlite", "go.opentelemetry.io",
 	"github.com/mayfly-run/mayfly/internal/daemon", // mayfly executes mayflyd
 }
 
