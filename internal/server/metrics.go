@@ -88,8 +88,8 @@ func (m *metrics) wrote(w store.Written) {
 	if w.Failed {
 		m.failed.Inc()
 	}
-	for _, status := range w.Ended {
-		m.ended.WithLabelValues(string(status)).Inc()
+	for _, one := range w.Ended {
+		m.ended.WithLabelValues(string(one.Status)).Inc()
 	}
 }
 
@@ -112,11 +112,15 @@ func (s *Server) measure(c huma.Context, next func(huma.Context)) {
 
 // count counts an answer. A server sends no status that isn't in a list of HTTP.
 func (m *metrics) count(operation string, w http.ResponseWriter) {
-	code := http.StatusOK
+	m.requests.WithLabelValues(operation, strconv.Itoa(statusOf(w))).Inc()
+}
+
+// statusOf is the status of an answer.
+func statusOf(w http.ResponseWriter) int {
 	if a, ok := w.(*answered); ok && a.code != 0 {
-		code = a.code
+		return a.code
 	}
-	m.requests.WithLabelValues(operation, strconv.Itoa(code)).Inc()
+	return http.StatusOK
 }
 
 // scrapeTime bounds how long the answer to Prometheus waits for the database.

@@ -88,6 +88,7 @@ type Claimed struct {
 	Runner       string
 	Tool         string // of NewRun; set by Claim
 	Version      int
+	Parent       string // the run of its workflow, if it is of a step; set by Claim
 	Request      []byte
 	Last         int64 // the number of the run's last event so far
 	Size         Size  // set by Claim and Held

@@ -27,5 +27,18 @@ type Written struct {
 	Writes int
 	Took   time.Duration // from its beginning until it was durable, or had failed
 	Failed bool          // its writes are tried again, or have failed
-	Ended  []run.State   // how runs ended in it; empty if it failed
+	Ended  []Over        // runs that ended in it; empty if it failed
+}
+
+// Over is a run that has ended.
+type Over struct {
+	Run, Project, Tool, Kind string
+	Parent                   Parent
+	Attempt                  int
+	Status                   run.State
+	ExitCode                 int
+	Code                     run.Code
+	Accepted                 time.Time
+	Started                  time.Time // when a runner had it first; zero if none had
+	Finished                 time.Time
 }

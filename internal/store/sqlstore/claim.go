@@ -366,8 +366,8 @@ func take(ctx context.Context, tx *tx, one *store.Claimed, limits []store.Limit,
 			return false, err
 		}
 	}
-	return true, tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request, &one.Tool, &one.Version) },
-		`SELECT q.request, r.tool, r.version FROM requests q JOIN runs r ON r.id = q.run WHERE q.run = ?`, one.Run)
+	return true, tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request, &one.Tool, &one.Version, &one.Parent) },
+		`SELECT q.request, r.tool, r.version, r.parent FROM requests q JOIN runs r ON r.id = q.run WHERE q.run = ?`, one.Run)
 }
 
 // Waiting implements store.Queue.

@@ -205,17 +205,25 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 	if _, err := tx.exec(ctx, `INSERT INTO results (run, result) VALUES (?, ?)`, id, e.Result); err != nil {
 		return err
 	}
-	n, err := tx.exec(ctx, `UPDATE runs SET status = ?, exit_code = ?, code = ?, reason = ?, events = ?, bytes = ?, lines = ?, finished = NOW,
+	one := store.Over{Run: id, Status: e.Status, ExitCode: e.ExitCode, Code: e.Code}
+	found := false
+	err := tx.rows(ctx, func(rows *sql.Rows) error {
+		found = true
+		var accepted, started, finished int64
+		err := rows.Scan(&one.Project, &one.Tool, &one.Kind, &one.Parent.Run, &one.Parent.Step, &one.Attempt, &accepted, &started, &finished)
+		one.Accepted, one.Started, one.Finished = timeOf(accepted), timeOf(started), timeOf(finished)
+		return err
+	}, `UPDATE runs SET status = ?, exit_code = ?, code = ?, reason = ?, events = ?, bytes = ?, lines = ?, finished = NOW,
 		runner = (SELECT runner FROM queue WHERE run = id), attempt = (SELECT attempt FROM queue WHERE run = id), started = (SELECT started FROM queue WHERE run = id)
-		WHERE id = ? AND finished = 0`,
+		WHERE id = ? AND finished = 0 RETURNING project, tool, kind, parent, step, attempt, accepted, started, finished`,
 		string(e.Status), e.ExitCode, string(e.Code), e.Reason, at.last, at.bytes, at.lines, id)
-	if err == nil && n != 1 {
+	if err == nil && !found {
 		return store.ErrOver
 	}
 	if err != nil {
 		return err
 	}
-	tx.ended = append(tx.ended, e.Status)
+	tx.ended = append(tx.ended, one)
 	if at.limited {
 		if _, err := tx.exec(ctx, `DELETE FROM running WHERE run = ?`, id); err != nil {
 			return err

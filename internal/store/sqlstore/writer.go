@@ -15,7 +15,6 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/mayfly-run/mayfly/internal/audit"
-	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -273,7 +272,7 @@ type tx struct {
 	events  bool             // there are events, for which others wait who follow the run
 	entries []*store.Pending // of the audit log
 	removed *audit.Head      // the last entry of the audit log that was removed
-	ended   []run.State      // how runs ended in it
+	ended   []store.Over     // runs that ended in it
 }
 
 // exec returns the number of rows that a statement has changed.

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 func statistics(t *testing.T, s Store) {
 	var mu sync.Mutex
 	var writes int
-	var ends []run.State
+	var ends []store.Over
 	s.Observe(func(w store.Written) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -45,12 +44,26 @@ func statistics(t *testing.T, s Store) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Cancel(t.Context(), "p", "2", *ended(run.Cancelled)); err != nil {
+	cancelled := ended(run.Cancelled)
+	if _, err := s.Cancel(t.Context(), "p", "2", *cancelled); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if want := []run.State{run.Failed, run.Cancelled}; writes != 8 || !slices.Equal(ends, want) {
-		t.Errorf("%d writes and the ends %v, want 8 and %v", writes, ends, want)
+	if writes != 8 || len(ends) != 2 {
+		t.Fatalf("%d writes and the ends %+v, want 8 and 2", writes, ends)
+	}
+	for i, want := range []store.Over{
+		{Run: got[0].Run, Attempt: 1, Status: run.Failed, ExitCode: end.Ended.ExitCode, Code: end.Ended.Code},
+		{Run: "2", Status: run.Cancelled, ExitCode: cancelled.ExitCode, Code: cancelled.Code},
+	} {
+		one, err := s.Run(t.Context(), "p", want.Run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Project, want.Tool, want.Kind, want.Accepted, want.Started, want.Finished = one.Project, one.Tool, one.Kind, one.Accepted, one.Started, one.Finished
+		if ends[i] != want || want.Tool == "" || want.Kind == "" || want.Started.IsZero() != (i == 1) {
+			t.Errorf("the end %+v, want %+v", ends[i], want)
+		}
 	}
 }
