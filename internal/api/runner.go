@@ -79,6 +79,8 @@ type Assignment struct {
 	SealFor string `json:"seal_for,omitempty"`
 	// Secrets are the values of the tool's secrets by name, a JSON object of base64 that is encrypted for the runner's key (age).
 	Secrets []byte `json:"secrets,omitempty"`
+	// Traceparent, unless empty, is the W3C traceparent of the run, below which the runner's spans belong.
+	Traceparent string `json:"traceparent,omitempty"`
 	// Problem, if not empty, says why the attempt can't be carried out.
 	Problem string `json:"problem,omitempty"`
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/runner"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/trace"
 )
 
 // carrier is how a runner carries runs out: the flags that mayfly server --with-runner and mayfly runner share.
@@ -120,6 +121,8 @@ proxy (HTTPS_PROXY). Its token says which pool it serves: mayfly token create NA
 INT and TERM end it: no new run is begun, those that run here are ended, and what they printed is reported. To let them finish,
 drain it first: mayfly runner drain NAME
 
+If the environment has OTEL_EXPORTER_OTLP_ENDPOINT, it sends OpenTelemetry traces there.
+
 See also: mayfly runner ls, mayfly runner drain NAME`,
 		Example: `  mayfly runner --server https://mayfly.example.com --token-file /etc/mayfly/runner-token --data /var/lib/mayfly-runner --label gpu`,
 		Args:    cobra.NoArgs,
@@ -173,6 +176,8 @@ func (f *runnerFlags) run(ctx context.Context, errOut io.Writer) (err error) {
 		return err
 	}
 	o.Server = client.Runner(o.Name, id)
+	o.Traces = trace.Open(ctx, trace.Options{Service: "mayfly-runner", Version: o.Version, Log: log})
+	defer o.Traces.Close()
 	r, err := runner.New(o)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
+	"github.com/mayfly-run/mayfly/internal/trace"
 )
 
 // serverFlags are the flags of `mayfly server`.
@@ -53,7 +54,9 @@ is in this process, and carries runs out on this machine.
 At its first start it makes DIR, a certificate of its own unless --tls-cert is given, and a token for an administrator in
 DIR/admin-token. Log in with it: mayfly login ADDRESS --token-file DIR/admin-token
 
-INT and TERM end it: no new run is begun, those that run here are ended, and what they printed is kept.`,
+INT and TERM end it: no new run is begun, those that run here are ended, and what they printed is kept.
+
+If the environment has OTEL_EXPORTER_OTLP_ENDPOINT, it sends OpenTelemetry traces there.`,
 		Example: `  mayfly server --with-runner --data /var/lib/mayfly-server
 
   # on PostgreSQL, with a certificate of your own, for runners on other machines
@@ -138,19 +141,21 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	}
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
+	traces := trace.Open(ctx, trace.Options{Service: "mayfly-server", Version: program.ThisBuild().Version, Log: log})
+	defer traces.Close()
 	s := server.New(server.Options{
 		Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Lease: f.lease, Limits: f.limits, Keep: f.policy(), QueueSize: f.queueSize,
-		Version: program.ThisBuild().Version,
+		Version: program.ThisBuild().Version, Traces: traces,
 	})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	return f.serve(ctx, s, tokenFile, out, log)
+	return f.serve(ctx, s, tokenFile, traces, out, log)
 }
 
 // serve answers requests until ctx ends, and then ends the runner and the server in this order.
-func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile string, out io.Writer, log *slog.Logger) (err error) {
+func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile string, traces *trace.Tracer, out io.Writer, log *slog.Logger) (err error) {
 	front, err := f.front(ctx, s.Handler(), log)
 	if err != nil {
 		return err
@@ -172,7 +177,7 @@ func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile str
 	defer stop()
 	var ran chan error // gets how the runner has ended; nil without one
 	if f.withRunner {
-		r, err := f.runner(s, log)
+		r, err := f.runner(s, traces, log)
 		if err != nil {
 			return errors.Join(err, front.close(ctx))
 		}
@@ -252,7 +257,7 @@ func (f *serverFlags) openStore(ctx context.Context, log *slog.Logger) (*sqlstor
 }
 
 // runner returns the runner in this process.
-func (f *serverFlags) runner(s *server.Server, log *slog.Logger) (*runner.Runner, error) {
+func (f *serverFlags) runner(s *server.Server, traces *trace.Tracer, log *slog.Logger) (*runner.Runner, error) {
 	o, err := f.open(filepath.Join(f.data, "runner"), log)
 	if err != nil {
 		return nil, err
@@ -261,7 +266,7 @@ func (f *serverFlags) runner(s *server.Server, log *slog.Logger) (*runner.Runner
 	if err != nil {
 		return nil, err
 	}
-	o.Server = s.Link("default", o.Name, id)
+	o.Server, o.Traces = s.Link("default", o.Name, id), traces
 	return runner.New(o)
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/trace"
 )
 
 // Server is what a runner needs of a server: a client of its API, or the server itself in the same process. Its methods may be
@@ -66,6 +67,8 @@ type Options struct {
 	// Sweep, unless nil, removes what a runner that was killed has left on this machine.
 	Sweep func() error
 	Log   *slog.Logger
+	// Traces gets spans of attempts; nil for none.
+	Traces *trace.Tracer
 }
 
 // Runner is a runner of one server. Run is called once.
@@ -312,12 +315,28 @@ func (r *Runner) begin(ctx context.Context, as *api.Assignment) {
 				r.end(as.Holding, errDropped)
 			}
 		})
-		out.finish(r.carryOut(ctx, reporting, as, killed, out.add))
+		span := r.o.Traces.Attempt(trace.Carried{
+			Parent: as.Traceparent, Run: as.Run, Project: as.Project, Tool: nameOf(as), Number: as.Attempt, Runner: r.o.Name,
+		})
+		result := r.carryOut(ctx, reporting, as, killed, func(e run.Event) {
+			span.Event(e)
+			out.add(e)
+		})
+		span.End(result)
+		out.finish(result)
 		<-sent
 		if err := out.close(); err != nil {
 			r.o.Log.Warn("remove from the spool", "run", as.Run, "error", err) // the next start does
 		}
 	})
+}
+
+// nameOf is the name of an attempt's tool, or empty if that is sealed.
+func nameOf(as *api.Assignment) string {
+	if as.Tool == "" && as.Request != nil && as.Request.Tool != nil {
+		return as.Request.Tool.Name
+	}
+	return as.Tool
 }
 
 // carryOut carries out an attempt. reporting ends when nothing of it is to be sent any longer.

@@ -35,6 +35,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
+	"github.com/mayfly-run/mayfly/internal/trace"
 )
 
 // patience is how long a test waits for what should happen at once.
@@ -65,6 +66,8 @@ type site struct {
 	queueSize int
 	lease     time.Duration
 	around    func(server.Store) server.Store // unless nil, what the server has for its database
+	traces    *trace.Tracer                   // of the server
+	spans     *trace.Tracer                   // of runners
 
 	server *server.Server
 	db     *sqlstore.Store
@@ -101,7 +104,7 @@ func (s *site) up() {
 	if s.around != nil {
 		used = s.around(db)
 	}
-	s.server = server.New(server.Options{Store: used, Archive: archive.Dir(filepath.Join(s.dir, "contents")), Keys: keys, Conditions: &cel.Evaluator{}, Poll: 100 * time.Millisecond, QueueSize: s.queueSize, Lease: s.lease})
+	s.server = server.New(server.Options{Store: used, Archive: archive.Dir(filepath.Join(s.dir, "contents")), Keys: keys, Conditions: &cel.Evaluator{}, Poll: 100 * time.Millisecond, QueueSize: s.queueSize, Lease: s.lease, Traces: s.traces})
 	if s.token == "" {
 		text, hash := server.NewToken()
 		s.token = text
@@ -145,7 +148,7 @@ func (s *site) startRunner(name string, labels []string, to runner.Server) (stop
 	trees := content.Store(filepath.Join(s.dir, "runner-"+name))
 	carry := &local.Runner{Images: images{}, Engine: &fake.Engine{Programs: s.programs}, Places: local.Places{Content: trees}}
 	r, err := runner.New(runner.Options{
-		Server: to, Name: name, Labels: labels, Slots: 10, Content: trees, Spool: filepath.Join(s.dir, "spool-"+name), SpoolSize: s.spool, Capacity: s.capacity,
+		Server: to, Name: name, Labels: labels, Slots: 10, Content: trees, Spool: filepath.Join(s.dir, "spool-"+name), SpoolSize: s.spool, Capacity: s.capacity, Traces: s.spans,
 		Carry: func(c runner.Carriage) run.Runner {
 			one := *carry
 			one.Secrets, one.Sealer, one.Policy = c.Secrets, c.Sealer, c.Policy.For(c.Tool)

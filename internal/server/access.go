@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/trace"
 )
 
 // The roles of people and programs, each with all that the ones before it may do. A runner's is apart from them.
@@ -117,6 +118,7 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 		s.refuse(c, who.refused(c.Param("project"), role))
 		return
 	}
+	trace.InProject(c.Context(), c.Param("project"))
 	next(huma.WithValue(c, identityKey{}, who))
 }
 

@@ -31,6 +31,12 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigWith(t, Options{})
+}
+
+// newRigWith is newRig with other options.
+func newRigWith(t *testing.T, o Options) *rig {
+	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir()) // see newReplica
 	db, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
 	if err != nil {
@@ -40,7 +46,8 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{Server: New(Options{Store: db, Archive: archive.Dir(t.TempDir()), Keys: keys}), tokens: map[string]string{}}
+	o.Store, o.Archive, o.Keys = db, archive.Dir(t.TempDir()), keys
+	r := &rig{Server: New(o), tokens: map[string]string{}}
 	front := httptest.NewServer(r.Handler())
 	t.Cleanup(func() {
 		r.Close()

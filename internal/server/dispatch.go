@@ -250,7 +250,10 @@ func (d *dispatcher) placed(ctx context.Context, l *line, n store.NewRun, req *r
 		d.reconnect(l, err)
 		return
 	}
-	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req}, secret)
+	d.assign(ctx, l, &api.Assignment{
+		Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req,
+		Traceparent: d.s.traces.Parent(n.ID, n.Parent.Run),
+	}, secret)
 }
 
 // assign gives a runner an attempt that it holds, with the secrets of its tool; secret says that the request may have one, too. If
@@ -457,7 +460,10 @@ func (d *dispatcher) reconnect(l *line, err error) {
 // assignClaimed gives a runner an attempt that was claimed for it.
 func (d *dispatcher) assignClaimed(ctx context.Context, l *line, c store.Claimed) {
 	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
-	as := &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Tool: knownAs(c.Tool, c.Version)}
+	as := &api.Assignment{
+		Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Tool: knownAs(c.Tool, c.Version),
+		Traceparent: d.s.traces.Parent(c.Run, c.Parent),
+	}
 	req, secret, err := d.s.openRequest(ctx, c.Request)
 	if err != nil {
 		d.s.log.Error("read the request of a run", "run", c.Run, "error", err)

@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/trace"
 )
 
 // RunID is the part of an address that names a run.
@@ -135,8 +136,9 @@ func accepted(row store.NewRun) *api.Run {
 	}
 }
 
-// subjectOf says in the audit log what a run is of.
+// subjectOf says in the audit log what a run is of, and in the request's span which run it is.
 func subjectOf(ctx context.Context, row store.NewRun) {
+	trace.Accepted(ctx, row.ID)
 	if row.Version > 0 {
 		subject(ctx, "runs/"+row.ID, row.Kind, row.Tool, "version", strconv.Itoa(row.Version))
 	} else {

@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/trace"
 )
 
 // Store is all that a server keeps, except for contents.
@@ -58,6 +59,8 @@ type Options struct {
 	Limits Limits
 	// Version of the program, for its metrics.
 	Version string
+	// Traces gets spans of requests and of runs; nil for none. The caller closes it after Close.
+	Traces *trace.Tracer
 }
 
 // Server answers the API and hands out runs. Its life:
@@ -84,6 +87,7 @@ type Server struct {
 	keep       Keep
 
 	metrics    *metrics
+	traces     *trace.Tracer
 	readiness  readiness
 	compactor  *compactor
 	conditions condition.Evaluator
@@ -116,13 +120,13 @@ func New(o Options) *Server {
 	s := &Server{
 		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
 		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
-		flows: newFlows(), conditions: o.Conditions, keep: o.Keep, compactor: newCompactor(), mux: http.NewServeMux(), stop: func() {},
+		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.keepAlive = keepAlive
 	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
 	s.pool = newDispatcher(s)
 	s.metrics = newMetrics(s, o.Version)
-	s.store.Observe(s.metrics.wrote)
+	s.store.Observe(s.wrote)
 	useProblems()
 	config := huma.DefaultConfig("Mayfly", "1")
 	config.OpenAPIPath, config.SchemasPath = openAPI, api.Prefix+"/schemas"
@@ -136,6 +140,9 @@ func New(o Options) *Server {
 		return answer, nil
 	})
 	s.api = humago.New(s.mux, config)
+	if s.traces != nil {
+		s.api.UseMiddleware(s.traceRequest)
+	}
 	s.api.UseMiddleware(s.measure, s.audit, s.authenticate, s.once)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.mux.HandleFunc("GET /readyz", s.ready)
