@@ -126,7 +126,7 @@ func New(o Options) *Server {
 	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
 	s.pool = newDispatcher(s)
 	s.metrics = newMetrics(s, o.Version)
-	s.store.Observe(s.wrote)
+	s.store.Observe(s.wrote, s.traces != nil)
 	useProblems()
 	config := huma.DefaultConfig("Mayfly", "1")
 	config.OpenAPIPath, config.SchemasPath = openAPI, api.Prefix+"/schemas"

@@ -205,21 +205,7 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 	if _, err := tx.exec(ctx, `INSERT INTO results (run, result) VALUES (?, ?)`, id, e.Result); err != nil {
 		return err
 	}
-	one := store.Over{Run: id, Status: e.Status, ExitCode: e.ExitCode, Code: e.Code}
-	found := false
-	err := tx.rows(ctx, func(rows *sql.Rows) error {
-		found = true
-		var accepted, started, finished int64
-		err := rows.Scan(&one.Project, &one.Tool, &one.Kind, &one.Parent.Run, &one.Parent.Step, &one.Attempt, &accepted, &started, &finished)
-		one.Accepted, one.Started, one.Finished = timeOf(accepted), timeOf(started), timeOf(finished)
-		return err
-	}, `UPDATE runs SET status = ?, exit_code = ?, code = ?, reason = ?, events = ?, bytes = ?, lines = ?, finished = NOW,
-		runner = (SELECT runner FROM queue WHERE run = id), attempt = (SELECT attempt FROM queue WHERE run = id), started = (SELECT started FROM queue WHERE run = id)
-		WHERE id = ? AND finished = 0 RETURNING project, tool, kind, parent, step, attempt, accepted, started, finished`,
-		string(e.Status), e.ExitCode, string(e.Code), e.Reason, at.last, at.bytes, at.lines, id)
-	if err == nil && !found {
-		return store.ErrOver
-	}
+	one, err := endRun(ctx, tx, id, at, e)
 	if err != nil {
 		return err
 	}
@@ -233,6 +219,32 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 		return nil
 	}
 	return happened(ctx, tx, at.parent.Run)
+}
+
+// endRun writes the end of a run into its history.
+func endRun(ctx context.Context, tx *tx, id string, at position, e store.Ended) (store.Over, error) {
+	const update = `UPDATE runs SET status = ?, exit_code = ?, code = ?, reason = ?, events = ?, bytes = ?, lines = ?, finished = NOW,
+		runner = (SELECT runner FROM queue WHERE run = id), attempt = (SELECT attempt FROM queue WHERE run = id), started = (SELECT started FROM queue WHERE run = id)
+		WHERE id = ? AND finished = 0`
+	args := []any{string(e.Status), e.ExitCode, string(e.Code), e.Reason, at.last, at.bytes, at.lines, id}
+	one := store.Over{Run: id, Status: e.Status, ExitCode: e.ExitCode, Code: e.Code}
+	var n int64
+	var err error
+	if tx.detailed {
+		err = tx.rows(ctx, func(rows *sql.Rows) error {
+			n++
+			var accepted, started, finished int64
+			err := rows.Scan(&one.Project, &one.Tool, &one.Kind, &one.Parent.Run, &one.Parent.Step, &one.Attempt, &accepted, &started, &finished)
+			one.Accepted, one.Started, one.Finished = timeOf(accepted), timeOf(started), timeOf(finished)
+			return err
+		}, update+` RETURNING project, tool, kind, parent, step, attempt, accepted, started, finished`, args...)
+	} else {
+		n, err = tx.exec(ctx, update, args...)
+	}
+	if err == nil && n != 1 {
+		err = store.ErrOver
+	}
+	return one, err
 }
 
 // Cancel implements store.Queue.

@@ -23,7 +23,10 @@ func (s *Store) Queued(ctx context.Context) (all []store.Queued, err error) {
 }
 
 // Observe implements store.Statistics.
-func (s *Store) Observe(f func(store.Written)) { s.writer.observe.Store(&f) }
+func (s *Store) Observe(f func(store.Written), detailed bool) {
+	s.writer.detailed.Store(detailed)
+	s.writer.observe.Store(&f)
+}
 
 // observed tells of a transaction.
 func (w *writer) observed(t *tx, writes int, began time.Time, err error) {

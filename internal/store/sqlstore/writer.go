@@ -46,10 +46,11 @@ type writer struct {
 	waiting chan *write
 	// audited are those that write to the audit log, if there are several connections. Their groups commit one after another, since each
 	// holds the head of the log: on one connection they are few and large, and don't keep the others from other writes.
-	audited chan *write
-	closing chan struct{}
-	work    sync.WaitGroup
-	observe atomic.Pointer[func(store.Written)]
+	audited  chan *write
+	closing  chan struct{}
+	work     sync.WaitGroup
+	observe  atomic.Pointer[func(store.Written)]
+	detailed atomic.Bool // observe is told all of runs that end
 }
 
 func newWriter(db *sql.DB, d dialect, wake *wake) *writer {
@@ -153,7 +154,7 @@ func conflict(err error) bool {
 func (w *writer) transaction(c *connection, group []*write) (_ *connection, err error) {
 	ctx, cancel := w.d.bounded(context.Background()) // a group isn't one caller's
 	defer cancel()
-	t, began := &tx{}, time.Now()
+	t, began := &tx{detailed: w.detailed.Load()}, time.Now()
 	defer func() { w.observed(t, len(group), began, err) }()
 	if c, err = w.begin(ctx, c); err != nil {
 		return nil, err
@@ -273,6 +274,8 @@ type tx struct {
 	entries []*store.Pending // of the audit log
 	removed *audit.Head      // the last entry of the audit log that was removed
 	ended   []store.Over     // runs that ended in it
+
+	detailed bool // ended has all of a run
 }
 
 // exec returns the number of rows that a statement has changed.

@@ -21,7 +21,7 @@ func statistics(t *testing.T, s Store) {
 		}
 		writes += w.Writes
 		ends = append(ends, w.Ended...)
-	})
+	}, true)
 	if all, err := s.Queued(t.Context()); err != nil || len(all) != 0 {
 		t.Errorf("an empty queue: %+v, %v", all, err)
 	}
