@@ -44,9 +44,11 @@ type SecretName struct {
 // sealedName is what a secret's values are bound to. A project's name has no dot, so no two secrets share it.
 func sealedName(project, name string) string { return project + "." + name }
 
-// tagOf is what the ETag of a secret has (RFC 9110, section 8.8.3): its version, and a hash of its tools, which change without a new version.
+// tagOf is what the ETag of a secret has (RFC 9110, section 8.8.3): its version, and a hash of its tools, which change without a new version,
+// and of its time, since the versions of one that was removed and set again begin anew.
 func tagOf(one store.Secret) string {
 	sum := sha256.New()
+	fmt.Fprintf(sum, "%d\n", one.Set.UnixMilli())
 	for _, tool := range one.Tools {
 		fmt.Fprintf(sum, "%s\n", tool)
 	}

@@ -35,12 +35,12 @@ func (s *Store) SetSecret(ctx context.Context, n store.Secret, was *store.Secret
 	}
 	var is store.Secret
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
-		version, now, old := 0, int64(0), ""
-		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&now, &version, &old) },
-			`SELECT NOW, COALESCE(version, 0), COALESCE(tools, '') FROM (SELECT 1) one LEFT JOIN secrets ON project = ? AND name = ?`, n.Project, n.Name); err != nil {
+		version, now, at, old := 0, int64(0), int64(0), ""
+		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&now, &version, &at, &old) },
+			`SELECT NOW, COALESCE(version, 0), COALESCE(set_at, 0), COALESCE(tools, '') FROM (SELECT 1) one LEFT JOIN secrets ON project = ? AND name = ?`, n.Project, n.Name); err != nil {
 			return err
 		}
-		if was != nil && (version != was.Version || version > 0 && !sameTools(old, was.Tools)) {
+		if was != nil && (version != was.Version || version > 0 && !sameSecret(was, at, old)) {
 			return refused{store.ErrChanged}
 		}
 		sealed, err := seal(version+1, timeOf(now))
@@ -48,15 +48,15 @@ func (s *Store) SetSecret(ctx context.Context, n store.Secret, was *store.Secret
 			return err
 		}
 		is = store.Secret{}
-		// The version and the tools in the condition keep out another server that changes the secret meanwhile.
+		// The version, time and tools in the condition keep out another server that changes the secret meanwhile.
 		err = tx.rows(ctx, func(rows *sql.Rows) (err error) {
 			is, err = scanSecret(rows)
 			return err
 		}, `INSERT INTO secrets (project, name, version, sealed, tools, set_at, set_by, used, used_by) VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')
 			ON CONFLICT (project, name) DO UPDATE SET version = excluded.version, sealed = excluded.sealed,
 			tools = CASE WHEN ? THEN secrets.tools ELSE excluded.tools END, set_at = excluded.set_at,
-			set_by = excluded.set_by WHERE secrets.version = excluded.version - 1 AND secrets.tools = ? RETURNING `+secretColumns,
-			n.Project, n.Name, version+1, sealed, string(tools), now, n.SetBy, n.Tools == nil, old)
+			set_by = excluded.set_by WHERE secrets.version = excluded.version - 1 AND secrets.set_at = ? AND secrets.tools = ? RETURNING `+secretColumns,
+			n.Project, n.Name, version+1, sealed, string(tools), now, n.SetBy, n.Tools == nil, at, old)
 		if err == nil && is.Version == 0 {
 			err = errTaken
 		}
@@ -65,10 +65,10 @@ func (s *Store) SetSecret(ctx context.Context, n store.Secret, was *store.Secret
 	return is, err
 }
 
-// sameTools says whether the tools of a row are these.
-func sameTools(text string, tools []string) bool {
+// sameSecret says whether the time and the tools of a row are those of a secret.
+func sameSecret(was *store.Secret, at int64, tools string) bool {
 	var have []string
-	return json.Unmarshal([]byte(text), &have) == nil && slices.Equal(have, tools)
+	return timeOf(at).Equal(was.Set) && json.Unmarshal([]byte(tools), &have) == nil && slices.Equal(have, was.Tools)
 }
 
 // LimitSecret implements store.Secrets.
@@ -78,15 +78,15 @@ func (s *Store) LimitSecret(ctx context.Context, project, name string, tools []s
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		version, old := 0, ""
-		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&version, &old) },
-			`SELECT version, tools FROM secrets WHERE project = ? AND name = ? FOR UPDATE`, project, name); err != nil {
+		version, at, old := 0, int64(0), ""
+		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&version, &at, &old) },
+			`SELECT version, set_at, tools FROM secrets WHERE project = ? AND name = ? FOR UPDATE`, project, name); err != nil {
 			return err
 		}
 		switch {
 		case version == 0:
 			return refused{store.ErrNotFound}
-		case is != nil && (version != is.Version || !sameTools(old, is.Tools)):
+		case is != nil && (version != is.Version || !sameSecret(is, at, old)):
 			return refused{store.ErrChanged}
 		}
 		_, err := tx.exec(ctx, `UPDATE secrets SET tools = ? WHERE project = ? AND name = ?`, string(text), project, name)

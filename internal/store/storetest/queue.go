@@ -339,7 +339,7 @@ func reclaim(t *testing.T, s Store) {
 	}
 }
 
-// mostAsked accepts a run that asks for as much as a server lets one, in texts that no index makes smaller.
+// queueLength counts the runs of a project that wait.
 func queueLength(t *testing.T, s Store) {
 	for _, id := range []string{"1", "2", "3"} {
 		accept(t, s, newRun(id))
@@ -355,6 +355,7 @@ func queueLength(t *testing.T, s Store) {
 	}
 }
 
+// mostAsked accepts a run that asks for as much as a server lets one, in texts that no index makes smaller.
 func mostAsked(t *testing.T, s Store) {
 	n := newRun("a")
 	n.Project, n.Pool = strings.Repeat("p", 63), strings.Repeat("q", 63)

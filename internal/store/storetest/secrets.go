@@ -108,8 +108,31 @@ func secretsMeanwhile(t *testing.T, s Store) {
 		{"a", "", had(3), nil, nil},
 		{"a", "", nil, []string{"w"}, nil},
 	} {
+		if there, err := s.Secret(ctx, "p", c.name); err == nil && c.is != nil {
+			c.is.Set = there.Set
+		}
 		if err := change(c.name, c.value, c.is, c.tools...); !errors.Is(err, c.want) {
 			t.Errorf("%d: %v, want %v", i, err, c.want)
+		}
+	}
+	// One that was removed and set again is another one, although it has the same version and tools.
+	if err := change("again", "x", nil); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := s.Secret(ctx, "p", "again")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveSecret(ctx, "p", "again"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(5 * time.Millisecond) // the database's clock has milliseconds
+	if err := change("again", "y", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"z", ""} {
+		if err := change("again", value, &seen); !errors.Is(err, store.ErrChanged) {
+			t.Errorf("with what was seen of the one before: %v", err)
 		}
 	}
 	// Of several who have seen the same, one changes it.
