@@ -57,7 +57,7 @@ func Open(ctx context.Context, o Options) *Tracer {
 func open(ctx context.Context, o Options) (*Tracer, error) {
 	out := &exporter{log: o.Log}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { out.warn("OpenTelemetry", err, 0) }))
-	otel.SetLogger(logr.FromSlogHandler(o.Log.Handler()))
+	otel.SetLogger(logr.FromSlogHandler(unnamed{o.Log.Handler()}))
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(attribute.String("service.name", o.Service), attribute.String("service.version", o.Version)),
 		resource.WithFromEnv()) // the later one wins
 	if err != nil {
@@ -69,6 +69,26 @@ func open(ctx context.Context, o Options) (*Tracer, error) {
 	p := sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithIDGenerator(generator{}), sdktrace.WithBatcher(out))
 	return &Tracer{tracer: p.Tracer("github.com/mayfly-run/mayfly"), provider: p, exporter: out}, nil
 }
+
+// unnamed leaves out what OpenTelemetry's own messages are about: the variables that it can't read may have tokens and passwords.
+type unnamed struct{ slog.Handler }
+
+func (u unnamed) Handle(ctx context.Context, r slog.Record) error {
+	bare := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key != "input" && a.Key != "value" && a.Key != "url" {
+			bare.AddAttrs(a)
+		}
+		return true
+	})
+	return u.Handler.Handle(ctx, bare)
+}
+
+func (u unnamed) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return unnamed{u.Handler.WithAttrs(slices.DeleteFunc(slices.Clone(attrs), func(a slog.Attr) bool { return a.Key == "input" || a.Key == "value" || a.Key == "url" }))}
+}
+
+func (u unnamed) WithGroup(name string) slog.Handler { return unnamed{u.Handler.WithGroup(name)} }
 
 // endpoint is where traces go, for people; it is empty if they are off. The exporter reads the same variables, and takes its default for
 // what it can't read.
