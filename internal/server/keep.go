@@ -53,7 +53,6 @@ func (s *Server) keepUp(ctx context.Context) {
 	tick := time.NewTicker(s.keep.Every)
 	defer tick.Stop()
 	swept := time.Now().Add(firstSweep - sweepEvery)
-	removed := time.Now().Add(-removeEvery)
 	for {
 		select {
 		case <-tick.C:
@@ -65,12 +64,6 @@ func (s *Server) keepUp(ctx context.Context) {
 		}
 		if err := s.retain(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("remove old runs and logs", "error", err)
-		}
-		if s.keep.Audit > 0 && time.Since(removed) >= min(removeEvery, s.keep.Audit) {
-			removed = time.Now()
-			if err := s.removeEntries(ctx); err != nil && ctx.Err() == nil {
-				s.log.Error("remove old entries of the audit log", "error", err)
-			}
 		}
 		if time.Since(swept) < sweepEvery {
 			continue
@@ -86,6 +79,7 @@ func (s *Server) keepUp(ctx context.Context) {
 func (s *Server) forget(ctx context.Context) {
 	tick := time.NewTicker(s.keep.Every)
 	defer tick.Stop()
+	removed := time.Now().Add(-removeEvery)
 	for {
 		select {
 		case <-tick.C:
@@ -94,6 +88,12 @@ func (s *Server) forget(ctx context.Context) {
 		}
 		if err := errors.Join(s.store.ForgetRunners(ctx, listed), s.store.ForgetAnswers(ctx)); err != nil && ctx.Err() == nil {
 			s.log.Error("forget runners and answers", "error", err)
+		}
+		if s.keep.Audit > 0 && time.Since(removed) >= min(removeEvery, s.keep.Audit) {
+			removed = time.Now()
+			if err := s.removeEntries(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("remove old entries of the audit log", "error", err)
+			}
 		}
 	}
 }

@@ -79,6 +79,7 @@ type Server struct {
 	limits     Limits
 	deadlines  deadlines
 	readAtOnce int
+	closed     sync.Once
 	limiter    *limiter
 	pool       *dispatcher
 	flows      *flows
@@ -199,7 +200,9 @@ func (s *Server) Handler() http.Handler {
 }
 
 // Close ends all streams and the work in the background. It may be called again.
-func (s *Server) Close() {
+func (s *Server) Close() { s.closed.Do(s.end) }
+
+func (s *Server) end() {
 	s.stop()
 	s.pool.close()
 	s.live.close()
@@ -216,4 +219,4 @@ func (s *Server) Close() {
 }
 
 // closeTime bounds how long the end of the server waits for its work in the background. A folder on a disk that hangs knows no time-out.
-const closeTime = 30 * time.Second
+const closeTime = 10 * time.Second
