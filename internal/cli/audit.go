@@ -219,7 +219,7 @@ then both are found. It is found until the server removes that entry (mayfly ser
 			}
 			switch {
 			case gone != nil:
-				fmt.Fprintf(s.err, "mayfly: the log begins with entry %d: the server removed those before it at %s, says entry %d; they were older than it keeps them\n",
+				fmt.Fprintf(s.err, "mayfly: the log begins with entry %d: the server removed those before it at %s, says entry %d; compare that with its --keep-audit\n",
 					v.First(), gone.Time.Local().Format(time.DateTime), gone.Number)
 			case v.First() > 1:
 				fmt.Fprintf(s.err, "mayfly: the entries before %d aren't there, and aren't checked\n", v.First())
