@@ -91,41 +91,18 @@ func (full) PutContent(context.Context, string, io.Reader) error {
 	return &api.Problem{Status: http.StatusInsufficientStorage, Detail: "the disk is full"}
 }
 
-// TestArtifactOfACancelledAttempt checks that an attempt ends whose artifact the server doesn't take, some time after its end was asked
-// for.
-func TestArtifactOfACancelledAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := &Runner{o: Options{Server: full{}, Content: content.Store(t.TempDir()), Log: slog.New(slog.DiscardHandler)}}
-		digest := archive.Digest([]byte("content"))
-		path, err := r.o.Content.Path(digest)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		reporting, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
-		defer cancel()
-		ctx, end := context.WithCancelCause(reporting)
-		time.AfterFunc(time.Hour, func() { end(errAsked) })
-		r.o.Carry = func(Carriage) run.Runner { return succeeds{digest} }
-		if r.box, err = secret.NewBox(); err != nil {
-			t.Fatal(err)
-		}
-		begun := time.Now()
-		res := r.carryOut(ctx, reporting, &api.Assignment{Request: &run.Request{Tool: &tool.Tool{}}}, nil, func(run.Event) {})
-		if took := time.Since(begun); res.Status != run.Cancelled || res.ExitCode != run.ExitCancelled || took < time.Hour || took > time.Hour+lastArtifacts+10*time.Second {
-			t.Errorf("after %s: %+v", took, res)
-		}
-	})
+func newBox(t *testing.T) *secret.Box {
+	t.Helper()
+	b, err := secret.NewBox()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
-// TestArtifactNotSent checks that the events of an attempt whose artifact can't be sent say what its result says.
-func TestArtifactNotSent(t *testing.T) {
-	r, _ := flakyRunner(t)
+// keep puts an artifact among a runner's contents, and returns its digest.
+func keep(t *testing.T, r *Runner) string {
+	t.Helper()
 	digest := archive.Digest([]byte("content"))
 	path, err := r.o.Content.Path(digest)
 	if err != nil {
@@ -137,9 +114,34 @@ func TestArtifactNotSent(t *testing.T) {
 	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r.box, err = secret.NewBox(); err != nil {
-		t.Fatal(err)
-	}
+	return digest
+}
+
+// TestArtifactOfACancelledAttempt checks that an attempt ends whose artifact the server doesn't take, some time after its end was asked
+// for.
+func TestArtifactOfACancelledAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &Runner{o: Options{Server: full{}, Content: content.Store(t.TempDir()), Log: slog.New(slog.DiscardHandler)}}
+		digest := keep(t, r)
+		reporting, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		ctx, end := context.WithCancelCause(reporting)
+		time.AfterFunc(time.Hour, func() { end(errAsked) })
+		r.o.Carry = func(Carriage) run.Runner { return succeeds{digest} }
+		r.box = newBox(t)
+		begun := time.Now()
+		res := r.carryOut(ctx, reporting, &api.Assignment{Request: &run.Request{Tool: &tool.Tool{}}}, nil, func(run.Event) {})
+		if took := time.Since(begun); res.Status != run.Cancelled || res.ExitCode != run.ExitCancelled || took < time.Hour || took > time.Hour+lastArtifacts+10*time.Second {
+			t.Errorf("after %s: %+v", took, res)
+		}
+	})
+}
+
+// TestArtifactNotSent checks that the events of an attempt whose artifact can't be sent say what its result says.
+func TestArtifactNotSent(t *testing.T) {
+	r, _ := flakyRunner(t)
+	digest := keep(t, r)
+	r.box = newBox(t)
 	r.o.Carry = func(Carriage) run.Runner { return succeeds{digest} }
 	var events []run.Event
 	as := &api.Assignment{Request: &run.Request{Tool: &tool.Tool{}}}
@@ -178,10 +180,7 @@ func TestLargeOutputs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, _ := flakyRunner(t)
-			var err error
-			if r.box, err = secret.NewBox(); err != nil {
-				t.Fatal(err)
-			}
+			r.box = newBox(t)
 			r.o.Carry = func(Carriage) run.Runner { return c.writes }
 			var events []run.Event
 			as := &api.Assignment{Request: &run.Request{Tool: &tool.Tool{}}}
@@ -209,10 +208,7 @@ func (n named) Run(_ context.Context, req *run.Request, _ run.Watch) (*run.Resul
 // TestAttemptsAreApart checks that a further attempt has nothing on the machine in common with the one before.
 func TestAttemptsAreApart(t *testing.T) {
 	r, _ := flakyRunner(t)
-	var err error
-	if r.box, err = secret.NewBox(); err != nil {
-		t.Fatal(err)
-	}
+	r.box = newBox(t)
 	var ids []string
 	r.o.Carry = func(Carriage) run.Runner { return named{&ids} }
 	for attempt := range 3 {
