@@ -274,3 +274,21 @@ func TestRemedies(t *testing.T) {
 		}
 	}
 }
+
+// putIf puts something on a condition, which a header has.
+func (r *rig) putIf(t *testing.T, path, body, header, value string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, r.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+r.tokens[RoleAdmin])
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set(header, value)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp
+}

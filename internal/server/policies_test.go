@@ -151,10 +151,6 @@ func TestPolicyVersions(t *testing.T) {
 		"If-Match: \"2\"": 200, "If-Match: *": 200, "If-Match: x": 422, "If-Match: \"0\"": 422, "If-None-Match: *": 412, "If-None-Match: x": 422,
 	} {
 		name, value, _ := strings.Cut(header, ": ")
-		req, err := http.NewRequestWithContext(ctx, http.MethodPut, r.url+"/api/v1/policies/own", strings.NewReader(`{"text":"max: {cpu: 2}"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
 		p, err := c.Policy(ctx, "own")
 		if err != nil {
 			t.Fatal(err)
@@ -162,14 +158,7 @@ func TestPolicyVersions(t *testing.T) {
 		if value == `"2"` {
 			value = `"` + string(rune('0'+p.Version)) + `"`
 		}
-		req.Header.Set("Authorization", "Bearer "+r.tokens[RoleAdmin])
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set(name, value)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
+		resp := r.putIf(t, "/api/v1/policies/own", `{"text":"max: {cpu: 2}"}`, name, value)
 		if resp.StatusCode != want || want == 200 && resp.Header.Get("ETag") != `"`+string(rune('1'+p.Version))+`"` {
 			t.Errorf("%s: status %d, ETag %s", header, resp.StatusCode, resp.Header.Get("ETag"))
 		}

@@ -40,18 +40,7 @@ func TestSecretMeanwhile(t *testing.T) {
 	} {
 		name, header, _ := strings.Cut(header, " ")
 		key, condition, _ := strings.Cut(header, ": ")
-		req, err := http.NewRequestWithContext(ctx, http.MethodPut, r.url+"/api/v1/projects/own/secrets/"+name, strings.NewReader(`{"value":"eHg="}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+r.tokens[RoleAdmin])
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set(key, condition)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
+		resp := r.putIf(t, "/api/v1/projects/own/secrets/"+name, `{"value":"eHg="}`, key, condition)
 		if resp.StatusCode != want || want == 200 && !strings.HasPrefix(resp.Header.Get("ETag"), `"`) {
 			t.Errorf("%s %s: status %d, ETag %s", name, header, resp.StatusCode, resp.Header.Get("ETag"))
 		}
