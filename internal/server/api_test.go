@@ -275,8 +275,8 @@ func TestRemedies(t *testing.T) {
 	}
 }
 
-// putIf puts something on a condition, which a header has.
-func (r *rig) putIf(t *testing.T, path, body, header, value string) *http.Response {
+// putIf puts something on a condition, which a header has. It returns the status and the ETag.
+func (r *rig) putIf(t *testing.T, path, body, header, value string) (status int, etag string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, r.url+path, strings.NewReader(body))
 	if err != nil {
@@ -290,5 +290,5 @@ func (r *rig) putIf(t *testing.T, path, body, header, value string) *http.Respon
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	return resp
+	return resp.StatusCode, resp.Header.Get("ETag")
 }
