@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -52,23 +51,14 @@ func (t *tx) appendEntries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for left := t.entries; len(left) > 0; {
-		insert := insertEntries(len(left))
-		some := left[:insert.entries]
-		left = left[insert.entries:]
-		var args []any
-		for _, p := range some {
-			p.Follow(head, timeOf(now))
-			head = p.Head()
-			details, err := json.Marshal(p.Details)
-			if err != nil {
-				return err
-			}
-			args = append(args, p.Number, p.Time.UnixMilli(), p.Actor, p.ActorProject, p.Address, p.Action, p.Project, p.Subject, p.Outcome, string(details), p.Previous, p.Hash)
-		}
-		if _, err := t.exec(ctx, insert.statement, args...); err != nil {
+	for _, p := range t.entries {
+		p.Follow(head, timeOf(now))
+		head = p.Head()
+		details, err := json.Marshal(p.Details)
+		if err != nil {
 			return err
 		}
+		t.add(newEntries, p.Number, p.Time.UnixMilli(), p.Actor, p.ActorProject, p.Address, p.Action, p.Project, p.Subject, p.Outcome, string(details), p.Previous, p.Hash)
 	}
 	if _, err = t.exec(ctx, `UPDATE audit_head SET number = ?, hash = ?`, head.Number, head.Hash); err != nil || t.removed == nil {
 		return err
@@ -79,25 +69,7 @@ func (t *tx) appendEntries(ctx context.Context) error {
 
 const auditColumns = `number, at, actor, actor_project, address, action, project, subject, outcome, details, previous, hash`
 
-// inserts have statements for a few numbers of entries, the highest first: one statement for many entries is faster, and each connection
-// keeps those that it has prepared.
-var inserts = []insert{insertOf(64), insertOf(16), insertOf(4), insertOf(1)}
-
-type insert struct {
-	entries   int
-	statement string
-}
-
-func insertOf(entries int) insert {
-	row := `(?` + strings.Repeat(`, ?`, strings.Count(auditColumns, ",")) + `)`
-	return insert{entries, `INSERT INTO audit (` + auditColumns + `) VALUES ` + row + strings.Repeat(`, `+row, entries-1)}
-}
-
-// insertEntries returns the largest insert for at most so many entries.
-func insertEntries(most int) insert {
-	i := slices.IndexFunc(inserts, func(one insert) bool { return one.entries <= most })
-	return inserts[i]
-}
+var newEntries = kindOf(`INSERT INTO audit (`+auditColumns+`) VALUES `, marks(strings.Count(auditColumns, ",")+1), ``, nil)
 
 // Entries implements store.Audit.
 func (s *Store) Entries(ctx context.Context, f store.AuditFilter) ([]audit.Entry, error) {

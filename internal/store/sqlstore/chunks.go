@@ -9,7 +9,7 @@ import (
 )
 
 // insertChunk adds a chunk as it is, with its checksum.
-func insertChunk(ctx context.Context, tx *tx, id string, c *store.Chunk) error {
+func insertChunk(tx *tx, id string, c *store.Chunk) {
 	sum := c.Checksum
 	if c.Object == "" {
 		sum = c.Sum(id)
@@ -18,9 +18,7 @@ func insertChunk(ctx context.Context, tx *tx, id string, c *store.Chunk) error {
 	if c.Object != "" || data == nil {
 		data = []byte{}
 	}
-	_, err := tx.exec(ctx, `INSERT INTO chunks (run, first, last, first_line, lines, bytes, data, checksum, object, at, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, c.First, c.Last, c.FirstLine, c.Lines, c.Bytes, data, sum, c.Object, c.At, c.Size)
-	return err
+	tx.add(newChunks, id, c.First, c.Last, c.FirstLine, c.Lines, c.Bytes, data, sum, c.Object, c.At, c.Size)
 }
 
 // Chunks implements store.Runs.

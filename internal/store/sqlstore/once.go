@@ -11,11 +11,16 @@ import (
 // errTaken says that another server has made the same meanwhile. The transaction is tried again, and finds what the other one has made.
 var errTaken = errors.New("another server makes the same")
 
-// makeOnce is write for what is made at most once for a key. do returns what it has made.
+// makeOnce is write for what is made at most once for a key. do returns what it has made. What was made already ends the group of the write,
+// and is found when the write is carried out again on its own.
 func (s *Store) makeOnce(ctx context.Context, do func(ctx context.Context, tx *tx) (any, error)) error {
 	once := store.OnceOf(ctx)
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		if once != nil {
+		if once == nil {
+			_, err := do(ctx, tx)
+			return err
+		}
+		if once.Repeated = false; tx.alone {
 			there, err := answered(ctx, tx, once)
 			if err != nil {
 				return err
@@ -25,19 +30,15 @@ func (s *Store) makeOnce(ctx context.Context, do func(ctx context.Context, tx *t
 			}
 		}
 		made, err := do(ctx, tx)
-		if err != nil || once == nil {
-			return err
+		if err != nil && !tx.alone {
+			return errTaken // it may be there because it was made for the same key
 		}
-		body, err := once.Body(made)
 		if err != nil {
 			return err
 		}
-		// One that is too old stays until it is forgotten, and another server may have made the same since the look above.
-		n, err := tx.exec(ctx, `INSERT INTO answers (token, idempotency_key, print, body, created) VALUES (?, ?, ?, ?, NOW)
-			ON CONFLICT (token, idempotency_key) DO UPDATE SET print = excluded.print, body = excluded.body, created = excluded.created
-			WHERE answers.created <= NOW - ?`, once.Token, once.Key, once.Print, body, store.AnswersKept.Milliseconds())
-		if err == nil && n != 1 {
-			err = errTaken
+		body, err := once.Body(made)
+		if err == nil {
+			tx.add(newAnswers, once.Token, once.Key, once.Print, body)
 		}
 		return err
 	})

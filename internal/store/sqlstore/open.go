@@ -63,6 +63,7 @@ type dialect struct {
 	goose goose.Dialect
 	now   string // the database's time in milliseconds
 	begin string
+	setup string // of a connection that writes
 	// patience bounds a transaction or a query; 0 for no bound: a file answers, or fails.
 	patience time.Duration
 	writers  int // how many transactions write at the same time; with one, rows need no locks
@@ -73,9 +74,13 @@ var (
 		goose: goose.DialectSQLite3, now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", begin: "BEGIN IMMEDIATE", writers: 1,
 	}
 	postgres = dialect{
-		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", begin: "BEGIN", writers: 4, patience: databasePatience,
+		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", begin: "BEGIN", setup: byKeys, writers: 4, patience: databasePatience,
 	}
 )
+
+// byKeys has PostgreSQL look rows up by keys. A plan that reads a whole table is better while that is small, and kept for when it no longer
+// is. A plan that can't do without has a cost by which PostgreSQL would compile it each time.
+const byKeys = "SELECT set_config(name, 'off', false) FROM (VALUES ('enable_seqscan'), ('enable_hashjoin'), ('enable_mergejoin'), ('jit')) AS v(name)"
 
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -198,12 +203,13 @@ func (d dialect) migrations() (fs.FS, error) {
 }
 
 // sql returns a statement in this dialect. Statements are written with NOW for the database's time, ? for parameters, and
-// PostgreSQL's FOR UPDATE: without it, another transaction may change a row between a transaction's SELECT and its UPDATE.
+// PostgreSQL's FOR UPDATE: without it, another transaction may change a row between a transaction's SELECT and its UPDATE. OR FAIL is SQLite's.
 func (d dialect) sql(q string) string {
 	q = strings.ReplaceAll(q, "NOW", d.now)
 	if d.goose != goose.DialectPostgres {
 		return strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "").Replace(q)
 	}
+	q = strings.ReplaceAll(q, " OR FAIL", "")
 	var b strings.Builder
 	n := 0
 	for _, r := range q {

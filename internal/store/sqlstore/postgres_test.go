@@ -52,6 +52,11 @@ func TestPostgres(t *testing.T) {
 	}
 	t.Run("Migrations", func(t *testing.T) { migrateAtOnce(t, server.Database(t)) })
 	t.Run("Deadlock", func(t *testing.T) { deadlock(t, openPostgres(t, server.Database(t))) })
+	t.Run("ManyTogether", func(t *testing.T) { manyTogether(t, openPostgres(t, server.Database(t))) })
+	t.Run("Overtaken", func(t *testing.T) {
+		address := server.Database(t)
+		overtaken(t, openPostgres(t, address), openPostgres(t, address))
+	})
 	t.Run("UnsureCommit", func(t *testing.T) { unsureCommit(t, openPostgres(t, server.Database(t))) })
 }
 
@@ -370,6 +375,47 @@ func restart(t *testing.T, server *postgrestest.Server, s *Store) {
 		}
 		if chunks, err := s.Chunks(t.Context(), id, 0, 1<<20); err != nil || len(chunks) != 1 || string(chunks[0].Data) != id {
 			t.Errorf("the ended run %s has the events %v, %v", id, chunks, err)
+		}
+	}
+}
+
+// overtaken has another server give an attempt to another runner after a group has read where its run is, and before it writes.
+func overtaken(t *testing.T, s, other *Store) {
+	const runner, next = "p/x@1", "p/y@2"
+	again := func(store.Claimed) (store.Ended, error) { return store.Ended{Again: true}, nil }
+	give := func(ctx context.Context, _ *tx) error {
+		_, _, err := other.Reclaim(ctx, runner, nil, again)
+		if err == nil {
+			_, err = other.Claim(ctx, store.Claim{Lessee: store.Lessee{Runner: next, Lease: time.Hour}, Pool: "default", Free: store.Unbounded(), Most: 1})
+		}
+		return err
+	}
+	for name, ended := range map[string]*store.Ended{"on": nil, "end": {Status: run.Succeeded, Result: []byte("{}")}} {
+		n := store.NewRun{ID: name, Project: "p", Tool: "t", Kind: "tool", Pool: "default", Request: []byte("{}"), Retries: 1}
+		if err := s.Accept(t.Context(), n, &store.Lessee{Runner: runner, Lease: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		report := func(first int64, ended *store.Ended) error {
+			_, err := s.Report(t.Context(), store.Report{
+				Hold: store.Hold{Run: name, Attempt: 1}, Runner: runner, Lease: time.Hour, First: first, Count: 1, Ended: ended,
+				Encode: func(before int64) (store.Chunk, error) {
+					return store.Chunk{First: before + 1, Last: before + 1, Data: []byte("y")}, nil
+				},
+			})
+			return err
+		}
+		if err := report(1, nil); err != nil {
+			t.Fatal(err)
+		}
+		errs := s.together([]func() error{
+			func() error { return s.write(t.Context(), give) },
+			func() error { return report(2, ended) },
+		})
+		if errs[0] != nil || !errors.Is(errs[1], store.ErrNotHeld) {
+			t.Errorf("%s: %v", name, errs)
+		}
+		if r, err := s.Run(t.Context(), "p", name); err != nil || r.Over || r.Runner != next || r.Attempt != 2 || r.Events != 1 {
+			t.Errorf("%s: the run is %+v, %v", name, r, err)
 		}
 	}
 }

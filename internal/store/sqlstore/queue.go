@@ -14,7 +14,7 @@ import (
 func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) error {
 	return s.makeOnce(ctx, func(ctx context.Context, tx *tx) (any, error) {
 		tx.tell = tx.tell || to == nil
-		return nil, enqueue(ctx, tx, r, placedAt(to))
+		return nil, enqueue(tx, r, placedAt(to))
 	})
 }
 
@@ -32,7 +32,7 @@ func placedAt(to *store.Lessee) placed {
 	return placed{attempt: 1, runner: to.Runner, lease: to.Lease.Milliseconds()}
 }
 
-func enqueue(ctx context.Context, tx *tx, r store.NewRun, at placed) error {
+func enqueue(tx *tx, r store.NewRun, at placed) error {
 	labels, err := json.Marshal(r.Labels)
 	if err != nil {
 		return err
@@ -45,22 +45,12 @@ func enqueue(ctx context.Context, tx *tx, r store.NewRun, at placed) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels, needs,
-		accepted, accepted_by, started, finished, events, bytes, lines, parent, step, resumes, cpu, memory, disk, limits)
-		VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), string(needs), r.AcceptedBy, r.Parent.Run, r.Parent.Step, r.Resumes,
-		r.Size.CPU, r.Size.Memory, r.Size.Disk, limits); err != nil {
-		return err
-	}
-	if _, err := tx.exec(ctx, `INSERT INTO requests (run, request) VALUES (?, ?)`, r.ID, r.Request); err != nil {
-		return err
-	}
-	_, err = tx.exec(ctx, `INSERT INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel, parent, step,
-		cpu, memory, disk, retries, limits)
-		VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.Project, r.Pool, string(needs), r.Priority, at.attempt, at.runner, at.lease, at.lease, at.lease, r.Parent.Run, r.Parent.Step,
+	tx.add(newRuns, r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), string(needs), r.AcceptedBy, r.Parent.Run, r.Parent.Step, r.Resumes,
+		r.Size.CPU, r.Size.Memory, r.Size.Disk, limits)
+	tx.add(newRequests, r.ID, r.Request)
+	tx.add(newInQueue, r.ID, r.Project, r.Pool, string(needs), r.Priority, at.attempt, at.runner, at.lease, at.lease, at.lease, r.Parent.Run, r.Parent.Step,
 		r.Size.CPU, r.Size.Memory, r.Size.Disk, r.Retries, limits)
-	return err
+	return nil
 }
 
 // Extend implements store.Queue.
@@ -89,16 +79,36 @@ func (s *Store) Extend(ctx context.Context, runner string, holds []store.Hold, l
 
 // position is where a run's row in the queue is.
 type position struct {
+	attempt      int
+	runner       string
+	held         bool  // its lease hasn't run out
 	base, last   int64 // numbers of events: before this attempt, and in all
 	bytes, lines int64
 	parent       store.Parent
 	limited      bool // the run has limits
 }
 
+const positionColumns = `attempt, runner, lease_until > NOW, base, last, bytes, lines, parent, step, limits <> ''`
+
+func (p *position) columns() []any {
+	return []any{&p.attempt, &p.runner, &p.held, &p.base, &p.last, &p.bytes, &p.lines, &p.parent.Run, &p.parent.Step, &p.limited}
+}
+
+// position returns where a run is in the queue. held says whether the runner has the attempt. What was read for the whole group is good for
+// its first write on the run: the fence of what it writes keeps it out if something has changed since.
+func (t *tx) position(ctx context.Context, r store.Report) (at position, held bool, err error) {
+	at, found := t.positions[r.Run]
+	delete(t.positions, r.Run)
+	if !found {
+		err = t.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(at.columns()...) }, `SELECT `+positionColumns+` FROM queue WHERE run = ? FOR UPDATE`, r.Run)
+	}
+	return at, at.held && at.attempt == r.Attempt && at.runner == r.Runner, err
+}
+
 // Report implements store.Queue.
 func (s *Store) Report(ctx context.Context, r store.Report) (int64, error) {
 	var last int64
-	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
+	err := s.writeOn(ctx, r.Run, func(ctx context.Context, tx *tx) (err error) {
 		last, err = report(ctx, tx, r)
 		tx.tell, tx.events = tx.tell || r.Ended != nil, tx.events || r.Count > 0
 		return err
@@ -108,17 +118,11 @@ func (s *Store) Report(ctx context.Context, r store.Report) (int64, error) {
 
 // report adds a report to its run. It returns the number of the last event of the attempt.
 func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
-	var at position
-	found := false
-	err := tx.rows(ctx, func(rows *sql.Rows) error {
-		found = true
-		return rows.Scan(&at.base, &at.last, &at.bytes, &at.lines, &at.parent.Run, &at.parent.Step, &at.limited)
-	}, `SELECT base, last, bytes, lines, parent, step, limits <> '' FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW FOR UPDATE`,
-		r.Run, r.Attempt, r.Runner)
+	at, held, err := tx.position(ctx, r)
 	if err != nil {
 		return 0, err
 	}
-	if !found {
+	if !held {
 		return repeated(ctx, tx, r)
 	}
 	have := at.last - at.base
@@ -136,9 +140,7 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 		if err != nil {
 			return have, err
 		}
-		if err := addChunk(ctx, tx, r.Run, chunk, at.lines); err != nil {
-			return have, err
-		}
+		addChunk(tx, r.Run, chunk, at.lines)
 		end.bytes, end.lines = at.sizes(chunk)
 		if err := addToParent(ctx, tx, at.parent, r.EncodeFor); err != nil {
 			return have, err
@@ -148,13 +150,11 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 		if err := over(ctx, tx, r.Run, end, *r.Ended); err != nil {
 			return have, err
 		}
-		n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND last = ? AND lease_until > NOW`, r.Run, r.Attempt, r.Runner, at.last)
-		return have + r.Count, fenced(n, err)
+		tx.add(reportedAll, r.Run, r.Attempt, r.Runner, at.last)
+	} else {
+		tx.add(reportedOn, r.Run, r.Attempt, r.Runner, at.last, end.last, end.bytes, end.lines, string(r.State), r.Lease.Milliseconds())
 	}
-	n, err := tx.exec(ctx, `UPDATE queue SET last = ?, bytes = ?, lines = ?, state = CASE WHEN ? = '' THEN state ELSE ? END, lease_until = NOW + ?
-		WHERE run = ? AND attempt = ? AND runner = ? AND last = ? AND lease_until > NOW`,
-		end.last, end.bytes, end.lines, string(r.State), string(r.State), r.Lease.Milliseconds(), r.Run, r.Attempt, r.Runner, at.last)
-	return have + r.Count, fenced(n, err)
+	return have + r.Count, nil
 }
 
 // fenced fails a write that the fence kept out, so that nothing of its transaction stays.
@@ -189,27 +189,23 @@ func (p position) sizes(c store.Chunk) (bytes, lines int64) {
 }
 
 // addChunk adds a chunk, and those that follow it, after so many lines.
-func addChunk(ctx context.Context, tx *tx, id string, c store.Chunk, lines int64) error {
+func addChunk(tx *tx, id string, c store.Chunk, lines int64) {
 	for one := &c; one != nil; one = one.Next {
 		one.FirstLine = lines + 1
-		if err := insertChunk(ctx, tx, id, one); err != nil {
-			return err
-		}
+		insertChunk(tx, id, one)
 		lines += one.Lines
 	}
-	return nil
 }
 
 // over moves what the queue knows of a run into its history, with its result.
 func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) error {
-	if _, err := tx.exec(ctx, `INSERT INTO results (run, result) VALUES (?, ?)`, id, e.Result); err != nil {
-		return err
+	tx.add(newResults, id, e.Result)
+	ended := endedRuns
+	if tx.detailed {
+		ended = endedInFull
 	}
-	one, err := endRun(ctx, tx, id, at, e)
-	if err != nil {
-		return err
-	}
-	tx.ended = append(tx.ended, one)
+	tx.add(ended, id, string(e.Status), e.ExitCode, string(e.Code), e.Reason, at.last, at.bytes, at.lines)
+	tx.ended = append(tx.ended, store.Over{Run: id, Status: e.Status, ExitCode: e.ExitCode, Code: e.Code})
 	if at.limited {
 		if _, err := tx.exec(ctx, `DELETE FROM running WHERE run = ?`, id); err != nil {
 			return err
@@ -219,32 +215,6 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 		return nil
 	}
 	return happened(ctx, tx, at.parent.Run)
-}
-
-// endRun writes the end of a run into its history.
-func endRun(ctx context.Context, tx *tx, id string, at position, e store.Ended) (store.Over, error) {
-	const update = `UPDATE runs SET status = ?, exit_code = ?, code = ?, reason = ?, events = ?, bytes = ?, lines = ?, finished = NOW,
-		runner = (SELECT runner FROM queue WHERE run = id), attempt = (SELECT attempt FROM queue WHERE run = id), started = (SELECT started FROM queue WHERE run = id)
-		WHERE id = ? AND finished = 0`
-	args := []any{string(e.Status), e.ExitCode, string(e.Code), e.Reason, at.last, at.bytes, at.lines, id}
-	one := store.Over{Run: id, Status: e.Status, ExitCode: e.ExitCode, Code: e.Code}
-	var n int64
-	var err error
-	if tx.detailed {
-		err = tx.rows(ctx, func(rows *sql.Rows) error {
-			n++
-			var accepted, started, finished int64
-			err := rows.Scan(&one.Project, &one.Tool, &one.Kind, &one.Parent.Run, &one.Parent.Step, &one.Attempt, &accepted, &started, &finished)
-			one.Accepted, one.Started, one.Finished = timeOf(accepted), timeOf(started), timeOf(finished)
-			return err
-		}, update+` RETURNING project, tool, kind, parent, step, attempt, accepted, started, finished`, args...)
-	} else {
-		n, err = tx.exec(ctx, update, args...)
-	}
-	if err == nil && n != 1 {
-		err = store.ErrOver
-	}
-	return one, err
 }
 
 // Cancel implements store.Queue.
@@ -295,9 +265,7 @@ func encodeEnd(ctx context.Context, tx *tx, id string, at position, e store.Ende
 	if err != nil {
 		return at, err
 	}
-	if err := addChunk(ctx, tx, id, chunk, at.lines); err != nil {
-		return at, err
-	}
+	addChunk(tx, id, chunk, at.lines)
 	at.last = chunk.Last
 	at.bytes, at.lines = at.sizes(chunk)
 	return at, addToParent(ctx, tx, at.parent, e.EncodeFor)

@@ -20,7 +20,7 @@ const (
 func (s *Store) AcceptWorkflow(ctx context.Context, r store.NewRun, f store.StepForward) error {
 	return s.makeOnce(ctx, func(ctx context.Context, tx *tx) (any, error) {
 		tx.tell = true
-		if err := enqueue(ctx, tx, r, placed{attempt: 1, runner: serverItself, lease: 1}); err != nil {
+		if err := enqueue(tx, r, placed{attempt: 1, runner: serverItself, lease: 1}); err != nil {
 			return nil, err
 		}
 		// Its pool is that of its steps.
@@ -152,7 +152,7 @@ func forward(ctx context.Context, tx *tx, f store.StepForward) error {
 		}
 	}
 	for _, one := range f.Begin {
-		if err := enqueue(ctx, tx, one.NewRun, placedAt(one.To)); err != nil {
+		if err := enqueue(tx, one.NewRun, placedAt(one.To)); err != nil {
 			return err
 		}
 	}
@@ -193,9 +193,7 @@ func addEvents(ctx context.Context, tx *tx, id string, encode func(before int64)
 	if err != nil {
 		return at, err
 	}
-	if err := addChunk(ctx, tx, id, chunk, at.lines); err != nil {
-		return at, err
-	}
+	addChunk(tx, id, chunk, at.lines)
 	for one := &chunk; one != nil; one = one.Next {
 		at.last = one.Last
 	}

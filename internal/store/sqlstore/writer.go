@@ -27,6 +27,7 @@ var errClosed = errors.New("the database is closed")
 // write is one write that waits. It may be carried out twice, so it must set all that it returns each time.
 type write struct {
 	ctx  context.Context // of the caller: a write whose caller has gone before it began isn't carried out
+	run  string          // whose position in the queue is read before it; "" for none
 	do   func(ctx context.Context, tx *tx) error
 	done chan error
 
@@ -75,7 +76,12 @@ func (w *writer) close() {
 
 // write returns when do has been carried out durably, or has failed.
 func (s *Store) write(ctx context.Context, do func(ctx context.Context, tx *tx) error) error {
-	one := &write{ctx: ctx, do: do, done: make(chan error, 1)}
+	return s.writeOn(ctx, "", do)
+}
+
+// writeOn is write for what needs tx.position of a run.
+func (s *Store) writeOn(ctx context.Context, run string, do func(ctx context.Context, tx *tx) error) error {
+	one := &write{ctx: ctx, run: run, do: do, done: make(chan error, 1)}
 	waiting := s.writer.waiting
 	if p := store.PendingOf(ctx); p != nil && !p.Written {
 		waiting = s.writer.audited
@@ -160,6 +166,9 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		return nil, err
 	}
 	t.c = c
+	if err := t.look(ctx, group); err != nil {
+		return c.rollback(ctx, err)
+	}
 	for _, one := range group {
 		if one.ctx.Err() != nil {
 			one.refused = context.Cause(one.ctx)
@@ -173,6 +182,9 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		} else {
 			t.take(one.ctx)
 		}
+	}
+	if err := t.flush(ctx); err != nil {
+		return c.rollback(ctx, err)
 	}
 	if err := t.appendEntries(ctx); err != nil {
 		return c.rollback(ctx, fmt.Errorf("write the audit log: %w", err))
@@ -222,7 +234,15 @@ func newConnection(ctx context.Context, db *sql.DB, d dialect) (*connection, err
 	if err != nil {
 		return nil, err
 	}
-	return &connection{conn: conn, d: d, prepared: map[string]*sql.Stmt{}}, nil
+	c := &connection{conn: conn, d: d, prepared: map[string]*sql.Stmt{}}
+	if d.setup == "" {
+		return c, nil
+	}
+	if _, err := conn.ExecContext(ctx, d.setup); err != nil {
+		c.drop()
+		return nil, err
+	}
+	return c, nil
 }
 
 func (c *connection) close() error {
@@ -276,10 +296,18 @@ type tx struct {
 	ended   []store.Over     // runs that ended in it
 
 	detailed bool // ended has all of a run
+
+	alone     bool // no other write shares it
+	positions map[string]position
+	rowsOf    map[*kind][][]any // that are to be written
+	failed    error             // they couldn't be
 }
 
 // exec returns the number of rows that a statement has changed.
 func (t *tx) exec(ctx context.Context, q string, args ...any) (int64, error) {
+	if err := t.settle(ctx); err != nil {
+		return 0, err
+	}
 	r, err := t.c.exec(ctx, q, args...)
 	if err != nil {
 		return 0, err
@@ -289,7 +317,14 @@ func (t *tx) exec(ctx context.Context, q string, args ...any) (int64, error) {
 
 // rows calls scan for each row.
 func (t *tx) rows(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error {
-	s, err := t.c.statement(ctx, q)
+	if err := t.settle(ctx); err != nil {
+		return err
+	}
+	return t.c.rows(ctx, scan, q, args...)
+}
+
+func (c *connection) rows(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error {
+	s, err := c.statement(ctx, q)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,197 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// A statement for many rows takes hardly longer than one for a single row, above all with PostgreSQL, where each statement is a round trip.
+// So the rows that the writes of a group add or change most often are collected, and written together: before the group's next other
+// statement, and at its end.
+
+// Where a statement fails, its transaction is rolled back. OR FAIL is SQLite's way to say so: otherwise it copies pages, to undo the statement
+// alone.
+
+// kind is a statement for any number of rows.
+type kind struct {
+	statements map[int]string // by the number of rows
+	fewer      error          // it changes fewer rows than it has; nil if it can't
+}
+
+// together are the numbers of rows for which there are statements: each connection keeps those that it has prepared.
+var together = []int{64, 16, 4, 1}
+
+func kindOf(before, row, after string, fewer error) *kind {
+	k := &kind{statements: map[int]string{}, fewer: fewer}
+	for _, n := range together {
+		k.statements[n] = before + row + strings.Repeat(", "+row, n-1) + after
+	}
+	return k
+}
+
+// size is the largest number of rows, of at most so many, that there is a statement for.
+func size(most int) int {
+	for _, n := range together {
+		if n <= most {
+			return n
+		}
+	}
+	return 0
+}
+
+// marks is a row of so many parameters.
+func marks(n int) string { return "(?" + strings.Repeat(", ?", n-1) + ")" }
+
+// end is how endedRuns ends a run. What the queue knows of it goes into its history.
+const end = `) UPDATE OR FAIL runs SET status = v.status, exit_code = v.exit_code, code = v.code, reason = v.reason, events = v.events, bytes = v.bytes, lines = v.lines,
+	finished = NOW, runner = q.runner, attempt = q.attempt, started = q.started FROM v JOIN queue q ON q.run = v.run WHERE runs.id = v.run AND runs.finished = 0`
+
+// The rows of WITH have types only by their casts.
+const (
+	endRow     = `(?, ?, CAST(? AS BIGINT), ?, ?, CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))`
+	endColumns = `WITH v(run, status, exit_code, code, reason, events, bytes, lines) AS (VALUES `
+)
+
+var (
+	newRuns = kindOf(`INSERT OR FAIL INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels, needs,
+		accepted, accepted_by, started, finished, events, bytes, lines, parent, step, resumes, cpu, memory, disk, limits) VALUES `,
+		`(?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`, ``, nil)
+	newRequests = kindOf(`INSERT OR FAIL INTO requests (run, request) VALUES `, marks(2), ``, nil)
+	newInQueue  = kindOf(`INSERT OR FAIL INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel,
+		parent, step, cpu, memory, disk, retries, limits) VALUES `,
+		`(?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`, ``, nil)
+	// An answer that is too old stays until it is forgotten, and another server may have made the same.
+	newAnswers = kindOf(`INSERT OR FAIL INTO answers (token, idempotency_key, print, body, created) VALUES `, `(?, ?, ?, ?, NOW)`,
+		fmt.Sprintf(` ON CONFLICT (token, idempotency_key) DO UPDATE SET print = excluded.print, body = excluded.body, created = excluded.created
+		WHERE answers.created <= NOW - %d`, store.AnswersKept.Milliseconds()), errTaken)
+	newChunks   = kindOf(`INSERT OR FAIL INTO chunks (run, first, last, first_line, lines, bytes, data, checksum, object, at, size) VALUES `, marks(11), ``, nil)
+	newResults  = kindOf(`INSERT OR FAIL INTO results (run, result) VALUES `, marks(2), ``, nil)
+	endedRuns   = kindOf(endColumns, endRow, end, store.ErrOver)
+	endedInFull = kindOf(endColumns, endRow, end+` RETURNING runs.id, runs.project, runs.tool, runs.kind, runs.parent, runs.step, runs.attempt, runs.accepted,
+		runs.started, runs.finished`, store.ErrOver)
+	// The fence of a runner: it has the attempt, and what the queue knows of it is what was read.
+	reportedOn = kindOf(`WITH v(run, attempt, runner, before, last, bytes, lines, state, lease) AS (VALUES `,
+		`(?, CAST(? AS BIGINT), ?, CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), ?, CAST(? AS BIGINT))`,
+		`) UPDATE OR FAIL queue SET last = v.last, bytes = v.bytes, lines = v.lines, state = CASE WHEN v.state = '' THEN queue.state ELSE v.state END, lease_until = NOW + v.lease
+		FROM v WHERE queue.run = v.run AND queue.attempt = v.attempt AND queue.runner = v.runner AND queue.last = v.before AND queue.lease_until > NOW`, store.ErrNotHeld)
+	reportedAll = kindOf(`WITH v(run, attempt, runner, before) AS (VALUES `, `(?, CAST(? AS BIGINT), ?, CAST(? AS BIGINT))`,
+		`) DELETE FROM queue WHERE run IN (SELECT run FROM v) AND (run, attempt, runner, last) IN (SELECT run, attempt, runner, before FROM v) AND lease_until > NOW`,
+		store.ErrNotHeld)
+)
+
+// kinds are in the order in which a write that adds rows of several kinds needs them.
+var kinds = []*kind{newRuns, newRequests, newInQueue, newAnswers, newChunks, newResults, endedRuns, endedInFull, reportedOn, reportedAll, newEntries}
+
+// add has a row be written with others of its kind.
+func (t *tx) add(k *kind, row ...any) {
+	if t.rowsOf == nil {
+		t.rowsOf = map[*kind][][]any{}
+	}
+	t.rowsOf[k] = append(t.rowsOf[k], row)
+}
+
+// settle makes way for a statement: what comes before it is written, and what was read for others isn't relied on after it.
+func (t *tx) settle(ctx context.Context) error {
+	clear(t.positions)
+	return t.flush(ctx)
+}
+
+// flush writes the rows that were added. It fails for good: they may be another write's than the one that hears of it.
+func (t *tx) flush(ctx context.Context) error {
+	if t.failed != nil || len(t.rowsOf) == 0 {
+		return t.failed
+	}
+	for _, k := range kinds {
+		if t.failed = t.flushKind(ctx, k, t.rowsOf[k]); t.failed != nil {
+			return t.failed
+		}
+	}
+	clear(t.rowsOf)
+	return nil
+}
+
+func (t *tx) flushKind(ctx context.Context, k *kind, rows [][]any) error {
+	for len(rows) > 0 {
+		n := size(len(rows))
+		var args []any
+		for _, row := range rows[:n] {
+			args = append(args, row...)
+		}
+		rows = rows[n:]
+		changed, err := t.flushRows(ctx, k, k.statements[n], args)
+		if err != nil {
+			return err
+		}
+		if changed != int64(n) && k.fewer != nil {
+			return k.fewer
+		}
+	}
+	return nil
+}
+
+func (t *tx) flushRows(ctx context.Context, k *kind, statement string, args []any) (changed int64, err error) {
+	if k != endedInFull {
+		r, err := t.c.exec(ctx, statement, args...)
+		if err != nil {
+			return 0, err
+		}
+		return r.RowsAffected()
+	}
+	return changed, t.c.rows(ctx, func(rows *sql.Rows) error {
+		changed++
+		return t.scanEnded(rows)
+	}, statement, args...)
+}
+
+// scanEnded completes what observers are told of a run that has ended.
+func (t *tx) scanEnded(rows *sql.Rows) error {
+	var one store.Over
+	var accepted, started, finished int64
+	if err := rows.Scan(&one.Run, &one.Project, &one.Tool, &one.Kind, &one.Parent.Run, &one.Parent.Step, &one.Attempt, &accepted, &started, &finished); err != nil {
+		return err
+	}
+	for i := range t.ended {
+		if e := &t.ended[i]; e.Run == one.Run {
+			one.Status, one.ExitCode, one.Code = e.Status, e.ExitCode, e.Code
+			one.Accepted, one.Started, one.Finished = timeOf(accepted), timeOf(started), timeOf(finished)
+			*e = one
+		}
+	}
+	return nil
+}
+
+// readPositions is a query, not a write.
+var readPositions = kindOf(`WITH v(run) AS (VALUES `, `(?)`, `) SELECT run, `+positionColumns+` FROM queue WHERE run IN (SELECT run FROM v)`, nil)
+
+// look reads where the runs of a group are in the queue, for the writes that say which run they are of.
+func (t *tx) look(ctx context.Context, group []*write) error {
+	if t.alone = len(group) == 1; t.alone {
+		return nil
+	}
+	var ids []any
+	for _, one := range group {
+		if one.run != "" {
+			ids = append(ids, one.run)
+		}
+	}
+	t.positions = make(map[string]position, len(ids))
+	for len(ids) > 0 {
+		n := size(len(ids))
+		err := t.c.rows(ctx, func(rows *sql.Rows) error {
+			var id string
+			var at position
+			err := rows.Scan(append([]any{&id}, at.columns()...)...)
+			t.positions[id] = at
+			return err
+		}, readPositions.statements[n], ids[:n]...)
+		if err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
