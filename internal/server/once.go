@@ -22,13 +22,15 @@ import (
 // A request that makes something may have a key, which its sender has made up. Its answer is written in the transaction that makes the
 // thing, so a request that is repeated finds either both or neither:
 //
-//	POST, key K ──▶ is there an answer for K? ── yes, to the same request ──▶ that answer again
-//	                 │                          └ yes, to another one ──────▶ 409
-//	                 no ──▶ the operation ──▶ makes the thing and the answer in one transaction
-//	                          ▲                └─ another one was faster: ErrRepeated, and nothing is made
-//	                          └──── look again ◀─┘
+//	POST, key K ──▶ the operation ──▶ makes the thing and the answer in one transaction ──▶ its answer
+//	                 │                 └─ there is an answer for K: ErrRepeated, and nothing is made
+//	                 └─ fails              │
+//	                     └────▶ look for the answer for K: to the same request ──▶ that answer again
+//	                                                       to another one ───────▶ 409
+//	                                                       none ─────────────────▶ the failure
 //
-// What fails has no answer that is kept: it may be tried again with its key.
+// Nearly all requests come once, so the answer isn't looked for before. What fails has no answer that is kept: it may be tried again with
+// its key.
 
 // creations are the operations that make something. The answers of those that are true have a secret, and are kept sealed.
 var creations = map[string]bool{
@@ -80,9 +82,18 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 		s.refuse(c, problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, "the request is too large", "send less"))
 		return
 	}
+	print := printOf(r, data)
 	for {
-		print := printOf(r, data)
-		a, err := s.store.Answer(c.Context(), who(c.Context()).Hash, key)
+		o := &store.Once{Token: who(c.Context()).Hash, Key: key, Print: print}
+		one := r.WithContext(store.OnlyOnce(c.Context(), o))
+		one.Body = io.NopCloser(bytes.NewReader(data))
+		out := &kept{header: http.Header{}}
+		next(humago.NewContext(c.Operation(), one, out))
+		if !o.Repeated && out.code < http.StatusBadRequest {
+			out.send(w)
+			return
+		}
+		a, err := s.store.Answer(c.Context(), o.Token, key)
 		switch {
 		case err == nil && !bytes.Equal(a.Print, print):
 			s.refuse(c, problem(http.StatusConflict, run.CodeKeyReused, "another request was sent with this "+api.KeyHeader, "use another key for each request, and the same one only to repeat a request"))
@@ -93,13 +104,7 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 		case !errors.Is(err, store.ErrNotFound):
 			s.refuse(c, asProblem(s.explain(err, "answer")))
 			return
-		}
-		o := &store.Once{Token: who(c.Context()).Hash, Key: key, Print: print}
-		one := r.WithContext(store.OnlyOnce(c.Context(), o))
-		one.Body = io.NopCloser(bytes.NewReader(data))
-		out := &kept{header: http.Header{}}
-		next(humago.NewContext(c.Operation(), one, out))
-		if !o.Repeated {
+		case !o.Repeated:
 			out.send(w)
 			return
 		}
