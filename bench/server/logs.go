@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	mrand "math/rand/v2"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -39,9 +40,11 @@ func (s *site) connect(ctx context.Context, pool string, slots int) (*reporter, 
 	r := &reporter{link: client.Runner(pool, rand.Text()), holds: make(chan api.Holding, slots)}
 	ctx, stop := context.WithCancel(ctx)
 	ended, ready := make(chan error, 1), make(chan struct{})
+	hello := &api.Hello{Protocol: api.Protocol, Name: pool, Slots: slots, Key: someKey}
 	go func() {
-		ended <- r.link.Messages(ctx, &api.Hello{Protocol: api.Protocol, Name: pool, Slots: slots, Key: someKey}, func(m api.Message) error {
+		ended <- r.link.Messages(ctx, hello, func(m api.Message) error {
 			if m.Session != nil {
+				go r.beat(ctx, hello, time.Duration(m.Session.HeartbeatSeconds)*time.Second)
 				close(ready)
 			}
 			if m.Assign != nil {
@@ -63,6 +66,22 @@ func (s *site) connect(ctx context.Context, pool string, slots int) (*reporter, 
 		return r, nil
 	case err := <-ended:
 		return nil, err
+	}
+}
+
+// beat keeps the runner alive between its reports, which say what it holds.
+func (r *reporter) beat(ctx context.Context, h *api.Hello, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if _, err := r.link.Heartbeat(ctx, &api.Heartbeat{Hello: *h}); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, "bench/server: heartbeat:", err)
+		}
 	}
 }
 
