@@ -205,10 +205,15 @@ func (c *Client) callWith(ctx context.Context, method, path string, header http.
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
 	if out == nil {
-		return nil
+		return resp.Body.Close()
 	}
+	return c.answer(resp, out)
+}
+
+// answer reads the answer to a request.
+func (c *Client) answer(resp *http.Response, out any) error {
+	defer resp.Body.Close()
 	data, err := document.Read(resp.Body, maxAnswer)
 	if err != nil {
 		return &unansweredError{fmt.Errorf("read the answer of %s: %w", c.opts.Server, err)}

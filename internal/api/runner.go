@@ -47,6 +47,8 @@ type Capacity struct {
 type Session struct {
 	HeartbeatSeconds int `json:"heartbeat_seconds"` // how often it must say that it is alive
 	LeaseSeconds     int `json:"lease_seconds"`     // how long it keeps its attempts without saying so
+	// Lines says that the server also takes reports as ReportLines.
+	Lines bool `json:"lines,omitempty"`
 }
 
 // Holding names an attempt that a runner holds.
@@ -93,6 +95,10 @@ type Report struct {
 	// Result is how the attempt ended; no report follows it.
 	Result *run.Result `json:"result,omitempty"`
 }
+
+// ReportLines is the type of a report as lines of JSON: first the report without events, and then each event, as mayfly run --json prints
+// it, with its number in the attempt.
+const ReportLines = "application/x-ndjson"
 
 // Receipt is the answer to a report.
 type Receipt struct {

@@ -10,7 +10,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"sync/atomic"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 // RunnerClient is a runner's side of its connection with a server. It implements runner.Server.
@@ -19,6 +23,8 @@ type RunnerClient struct {
 	path string
 	// quiet is for how long a stream of messages may be silent, also before its first one.
 	quiet time.Duration
+	// lines says that the server takes reports as lines.
+	lines atomic.Bool
 }
 
 // quietTime is three times as long as a server is silent at most.
@@ -29,7 +35,7 @@ var errQuiet = errors.New("the server has sent or taken nothing for too long")
 
 // Runner returns the client of an instance of a runner.
 func (c *Client) Runner(name, instance string) *RunnerClient {
-	return &RunnerClient{c, "/runner/" + url.PathEscape(name) + "/" + url.PathEscape(instance), quietTime}
+	return &RunnerClient{c: c, path: "/runner/" + url.PathEscape(name) + "/" + url.PathEscape(instance), quiet: quietTime}
 }
 
 // Messages connects the runner, and calls take with each message until the connection ends.
@@ -65,6 +71,9 @@ func (r *RunnerClient) messages(ctx context.Context, h *Hello, take func(Message
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			return fmt.Errorf("read a message of the server: %w", err)
 		}
+		if m.Session != nil {
+			r.lines.Store(m.Session.Lines)
+		}
 		if err := take(m); err != nil {
 			return err
 		}
@@ -75,7 +84,50 @@ func (r *RunnerClient) messages(ctx context.Context, h *Hello, take func(Message
 // Report passes on what happened in an attempt.
 func (r *RunnerClient) Report(ctx context.Context, report *Report) (*Receipt, error) {
 	out := &Receipt{}
-	return out, r.c.call(ctx, http.MethodPost, r.path+"/reports", report, out)
+	if !r.lines.Load() {
+		return out, r.c.call(ctx, http.MethodPost, r.path+"/reports", report, out)
+	}
+	text, err := reportLines(report)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := r.c.request(ctx, http.MethodPost, r.path+"/reports", http.Header{"Content-Type": {ReportLines}}, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	return out, r.c.answer(resp, out)
+}
+
+// reportLines is a report as ReportLines.
+func reportLines(report *Report) ([]byte, error) {
+	head := *report
+	head.Events = nil
+	text, err := json.Marshal(&head)
+	if err != nil {
+		return nil, err
+	}
+	text = slices.Grow(append(text, '\n'), linesSize(report.Events))
+	for i, e := range report.Events {
+		e.Seq, e.Run = report.First+int64(i), report.Run
+		line, err := e.MarshalJSON() // json.Marshal would check and copy it once more
+		if err != nil {
+			return nil, err
+		}
+		text = append(append(text, line...), '\n')
+	}
+	return text, nil
+}
+
+// linesSize is about how many bytes the lines of events have.
+func linesSize(events []run.Event) (size int) {
+	const head, escapes = 200, 16 // one in so many bytes of output takes another one
+	for _, e := range events {
+		size += head
+		if e.Log != nil {
+			size += (len(e.Log.Data) + 2*len(e.Log.DataBase64)) * (escapes + 1) / escapes
+		}
+	}
+	return size
 }
 
 // Heartbeat keeps attempts.

@@ -72,6 +72,12 @@ func newRigWith(t *testing.T, o Options) *rig {
 // call sends a request, and reads its answer. A problem must be one.
 func (r *rig) call(t *testing.T, method, path, token, body string) (int, *api.Problem) {
 	t.Helper()
+	return r.callAs(t, "application/json", method, path, token, body)
+}
+
+// callAs is call with a body of another type.
+func (r *rig) callAs(t *testing.T, kind, method, path, token, body string) (int, *api.Problem) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +85,7 @@ func (r *rig) call(t *testing.T, method, path, token, body string) (int, *api.Pr
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", kind)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -27,8 +27,8 @@ const maxChunk = 64 << 20
 
 func newCodec() *codec {
 	// Neither fails with these options.
-	enc, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
-	dec, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxChunk))
+	enc, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(mostChunk))
+	dec, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxChunk)) // 0 is as many as there are processors
 	return &codec{enc, dec}
 }
 
@@ -43,39 +43,77 @@ const (
 // maxEvent bounds an event, in bytes, except a result: its outputs have a bound of their own.
 const maxEvent = 1 << 20
 
-// encode makes a chunk of events, which come after before others of their run. If they are many, others follow it.
-func (c *codec) encode(id string, events []run.Event, before int64) (store.Chunk, error) {
-	var head store.Chunk
-	at := &head
-	begin := func(first int64) { at.First, at.Last = first, first-1 }
-	begin(before + 1)
-	var text bytes.Buffer
-	end := func() { at.Bytes, at.Data = int64(text.Len()), c.enc.EncodeAll(text.Bytes(), nil) }
+// lines are events as chunks have them.
+type lines struct {
+	text   []byte
+	ends   []int   // where in the text the line of each event ends
+	breaks []int64 // how many line breaks the output of each event has
+}
+
+func (l *lines) add(line []byte, breaks int64) {
+	l.text = append(append(l.text, line...), '\n')
+	l.ends, l.breaks = append(l.ends, len(l.text)), append(l.breaks, breaks)
+}
+
+// addEvent adds an event of a run, with its number.
+func (l *lines) addEvent(e run.Event, id string, seq int64) error {
+	e.Seq, e.Run = seq, id
+	line, err := e.MarshalJSON() // json.Marshal would check and copy it once more
+	if err != nil {
+		return fmt.Errorf("event %d of run %s: %w", seq, id, err)
+	}
+	if e.Result == nil && len(line) > maxEvent {
+		return tooLong(id, seq, len(line))
+	}
+	breaks := int64(0)
+	if e.Log != nil {
+		breaks = int64(bytes.Count(e.Log.Bytes(), []byte("\n")))
+	}
+	l.add(line, breaks)
+	return nil
+}
+
+func tooLong(id string, seq int64, size int) error {
+	return fmt.Errorf("event %d of run %s has %d bytes; the most is %d", seq, id, size, maxEvent)
+}
+
+// linesOf returns the lines of events, which come after before others of their run.
+func linesOf(id string, events []run.Event, before int64) (all lines, err error) {
 	for i, e := range events {
-		e.Seq, e.Run = before+int64(i)+1, id
-		line, err := e.MarshalJSON() // json.Marshal would check and copy it once more
-		if err != nil {
-			return head, fmt.Errorf("event %d of run %s: %w", e.Seq, id, err)
-		}
-		if len(line) > maxEvent && e.Result == nil {
-			return head, fmt.Errorf("event %d of run %s has %d bytes; the most is %d", e.Seq, id, len(line), maxEvent)
-		}
-		if text.Len() >= fullChunk {
-			end()
-			text.Reset()
-			at.Next = &store.Chunk{}
-			at = at.Next
-			begin(e.Seq)
-		}
-		text.Write(line)
-		text.WriteByte('\n')
-		at.Last = e.Seq
-		if e.Log != nil {
-			at.Lines += int64(bytes.Count(e.Log.Bytes(), []byte("\n")))
+		if err := all.addEvent(e, id, before+int64(i)+1); err != nil {
+			return lines{}, err
 		}
 	}
-	end()
-	return head, nil
+	return all, nil
+}
+
+// chunk makes a chunk of lines, of which the first has a number. If they are many, others follow it.
+func (c *codec) chunk(l lines, first int64) store.Chunk {
+	var head store.Chunk
+	at, begin := &head, 0
+	at.First, at.Last = first, first-1
+	end := func(to int) {
+		const usual = 4 // times smaller
+		at.Bytes, at.Data = int64(to-begin), c.enc.EncodeAll(l.text[begin:to], make([]byte, 0, (to-begin)/usual+64))
+		begin = to
+	}
+	for i, to := range l.ends {
+		at.Last++
+		at.Lines += l.breaks[i]
+		if to-begin >= fullChunk && i < len(l.ends)-1 {
+			end(to)
+			at.Next = &store.Chunk{First: at.Last + 1, Last: at.Last}
+			at = at.Next
+		}
+	}
+	end(len(l.text))
+	return head
+}
+
+// encode makes a chunk of events, which come after before others of their run.
+func (c *codec) encode(id string, events []run.Event, before int64) (store.Chunk, error) {
+	l, err := linesOf(id, events, before)
+	return c.chunk(l, before+1), err
 }
 
 // text returns the lines of a chunk.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -144,7 +143,7 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	}
 	s.log.Info("runner connected", "runner", h.Name, "pool", pool, "slots", h.Slots, "version", h.Version)
 	defer s.log.Info("runner disconnected", "runner", h.Name, "pool", pool)
-	session := &api.Session{HeartbeatSeconds: max(1, int(s.lease/3/time.Second)), LeaseSeconds: max(1, int(s.lease/time.Second))}
+	session := &api.Session{Lines: true, HeartbeatSeconds: max(1, int(s.lease/3/time.Second)), LeaseSeconds: max(1, int(s.lease/time.Second))}
 	if err := send(api.Message{Session: session}); err != nil {
 		return err
 	}
@@ -179,104 +178,6 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 			return err
 		}
 	}
-}
-
-func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {
-	pool := who(ctx).Pool
-	return s.answer(func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error) {
-		var report api.Report
-		if err := s.readJSON(r, w, &report); err != nil {
-			return nil, err
-		}
-		return s.Report(ctx, holder(pool, in.Name, in.Instance), &report)
-	}, "the attempt"), nil
-}
-
-// typeOfEvent is what the type of an event may look like: it is part of a stream's lines.
-var typeOfEvent = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
-
-// mostEvents bounds a report. A runner sends half as many.
-const mostEvents = 10_000
-
-// wrongReport says what is wrong with a report. A workflow whose step has no end can't go on, whoever asks for its end.
-func wrongReport(r *api.Report) error {
-	if r.Result != nil && !slices.Contains(run.Ends(), r.Result.Status) {
-		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("a run can't end as %q", r.Result.Status), "update the runner")
-	}
-	if len(r.Events) > mostEvents {
-		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("a report has %d events; the most is %d", len(r.Events), mostEvents), "update the runner")
-	}
-	for _, e := range r.Events {
-		if e.Other != nil && !typeOfEvent.MatchString(e.Other.Type) {
-			return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%q is not a type of events", e.Other.Type), "update the runner")
-		}
-	}
-	return nil
-}
-
-// underWay are the states of a run before its result, which says what comes after them.
-var underWay = []run.State{run.Pulling, run.Creating, run.Running}
-
-// Report adds what a runner reports to its run.
-func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api.Receipt, error) {
-	if err := wrongReport(r); err != nil {
-		return nil, err
-	}
-	s.pool.heard(runner)
-	size, workflow := reported{run: r.Run, ended: r.Result != nil}, reported{}
-	// Events are encoded before the transaction, which others wait for, with the numbers that they have in a first attempt.
-	guess, err := s.live.codec.encode(r.Run, r.Events, r.First-1)
-	if err != nil {
-		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, err.Error(), "update the runner")
-	}
-	row := store.Report{
-		Hold: store.Hold{Run: r.Run, Attempt: r.Attempt}, Runner: runner, Lease: s.lease, First: r.First, Count: int64(len(r.Events)),
-		EncodeFor: func(p store.Parent, before int64) (store.Chunk, error) {
-			chunk, err := s.live.codec.encodeFor(p, r.Events, before)
-			workflow = reported{run: p.Run, chunk: chunk}
-			return chunk, err
-		},
-		Encode: func(before int64) (store.Chunk, error) {
-			chunk, err := guess, error(nil)
-			if before != r.First-1 {
-				chunk, err = s.live.codec.encode(r.Run, r.Events, before)
-			}
-			size.chunk = chunk
-			return chunk, err
-		},
-	}
-	for _, e := range r.Events {
-		if e.State != nil && r.Result == nil && slices.Contains(underWay, e.State.State) {
-			row.State = e.State.State
-		}
-	}
-	if res := r.Result; res != nil {
-		ended, err := endedBy(res)
-		if err != nil {
-			return nil, err
-		}
-		row.Ended = &ended
-	}
-	last, err := s.store.Report(ctx, row)
-	switch {
-	case errors.Is(err, store.ErrGap):
-		return &api.Receipt{Last: last}, nil // the runner sends what is missing
-	case errors.Is(err, store.ErrNotHeld):
-		s.pool.ended(runner, row.Hold)
-		return nil, err
-	case err != nil:
-		return nil, err
-	}
-	if r.Result != nil && s.pool.ended(runner, row.Hold) {
-		s.flows.poke()
-	}
-	s.compactor.reported(size)
-	s.live.wake(r.Run)
-	if workflow.run != "" {
-		s.compactor.reported(workflow)
-		s.live.wake(workflow.run)
-	}
-	return &api.Receipt{Last: last, Ended: r.Result != nil}, nil
 }
 
 func (s *Server) heartbeat(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {

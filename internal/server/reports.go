@@ -1,0 +1,248 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// received is what a runner reports: with its events, or with their lines.
+type received struct {
+	api.Report
+	lines lines
+	state run.State // the last one that isn't an end; "" if it has none
+}
+
+func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {
+	pool := who(ctx).Pool
+	return s.answer(func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error) {
+		read := s.readReport
+		if r.Header.Get("Content-Type") == api.ReportLines {
+			read = s.readLines
+		}
+		one, err := read(r, w)
+		if err != nil {
+			return nil, err
+		}
+		return s.report(ctx, holder(pool, in.Name, in.Instance), one)
+	}, "the attempt"), nil
+}
+
+// readReport reads a report with events.
+func (s *Server) readReport(r *http.Request, w http.ResponseWriter) (*received, error) {
+	var in api.Report
+	if err := s.readJSON(r, w, &in); err != nil {
+		return nil, err
+	}
+	return reportOf(&in)
+}
+
+// reportOf has the lines of the events of a report. They are made before the transaction, which others wait for, with the numbers that
+// they have in a first attempt.
+func reportOf(r *api.Report) (_ *received, err error) {
+	if err := wrongCount(len(r.Events)); err != nil {
+		return nil, err
+	}
+	one := &received{Report: *r}
+	for _, e := range r.Events {
+		if err := one.take(&e); err != nil {
+			return nil, err
+		}
+	}
+	if one.lines, err = linesOf(r.Run, r.Events, r.First-1); err != nil {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, err.Error(), "update the runner")
+	}
+	return one, nil
+}
+
+// readLines reads a report whose events are lines, after the line with everything else. What runners print is most of what they report, so
+// lines of output are kept as they are, if they are what a server would write. All others are read, and written again.
+func (s *Server) readLines(r *http.Request, w http.ResponseWriter) (*received, error) {
+	body := s.body(w, r, maxReport)
+	data := bytes.NewBuffer(make([]byte, 0, min(maxReport, max(0, r.ContentLength))+bytes.MinRead))
+	if _, err := data.ReadFrom(body); err != nil {
+		if body.broken() {
+			return nil, cutShort(err)
+		}
+		return nil, badReport(err)
+	}
+	head, text, _ := bytes.Cut(data.Bytes(), []byte("\n"))
+	one := &received{lines: lines{text: make([]byte, 0, len(text))}}
+	if err := json.Unmarshal(head, &one.Report); err != nil {
+		return nil, badReport(err)
+	}
+	one.Events = nil
+	if err := wrongCount(bytes.Count(text, []byte("\n"))); err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(text) {
+		if err := one.addLine(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
+			return nil, err
+		}
+	}
+	return one, nil
+}
+
+func badReport(err error) error {
+	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "update the runner")
+}
+
+// addLine adds the next event.
+func (r *received) addLine(line []byte) error {
+	seq := r.First + int64(len(r.lines.ends))
+	if breaks, ok := run.LogLine(line, r.Run, seq); ok {
+		if len(line) > maxEvent {
+			return badReport(tooLong(r.Run, seq, len(line)))
+		}
+		r.lines.add(line, breaks)
+		return nil
+	}
+	var e run.Event
+	if err := json.Unmarshal(line, &e); err != nil {
+		return badReport(err)
+	}
+	if err := r.take(&e); err != nil {
+		return err
+	}
+	if err := r.lines.addEvent(e, r.Run, seq); err != nil {
+		return badReport(err)
+	}
+	return nil
+}
+
+// events returns the events of the report.
+func (r *received) events() ([]run.Event, error) {
+	if len(r.Events) == len(r.lines.ends) {
+		return r.Events, nil
+	}
+	all := make([]run.Event, len(r.lines.ends))
+	i := 0
+	for line := range bytes.Lines(r.lines.text) {
+		if err := json.Unmarshal(line, &all[i]); err != nil {
+			return nil, err
+		}
+		i++
+	}
+	r.Events = all
+	return all, nil
+}
+
+// typeOfEvent is what the type of an event may look like: it is part of a stream's lines.
+var typeOfEvent = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+
+// underWay are the states of a run before its result, which says what comes after them.
+var underWay = []run.State{run.Pulling, run.Creating, run.Running}
+
+// take looks at an event that isn't only output.
+func (r *received) take(e *run.Event) error {
+	switch {
+	case e.Other != nil && !typeOfEvent.MatchString(e.Other.Type):
+		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%q is not a type of events", e.Other.Type), "update the runner")
+	case e.State != nil && slices.Contains(underWay, e.State.State):
+		r.state = e.State.State
+	}
+	return nil
+}
+
+// mostEvents bounds a report. A runner sends half as many.
+const mostEvents = 10_000
+
+func wrongCount(events int) error {
+	if events <= mostEvents {
+		return nil
+	}
+	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("a report has %d events; the most is %d", events, mostEvents), "update the runner")
+}
+
+// check says what is wrong with the result of a report. A workflow whose step has no end can't go on, whoever asks for its end.
+func (r *received) check() error {
+	if r.Result != nil && !slices.Contains(run.Ends(), r.Result.Status) {
+		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("a run can't end as %q", r.Result.Status), "update the runner")
+	}
+	return nil
+}
+
+// Report adds what a runner of this process reports to its run.
+func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api.Receipt, error) {
+	one, err := reportOf(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.report(ctx, runner, one)
+}
+
+// report adds what a runner reports to its run.
+func (s *Server) report(ctx context.Context, runner string, r *received) (*api.Receipt, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	s.pool.heard(runner)
+	size, workflow := reported{run: r.Run, ended: r.Result != nil}, reported{}
+	guess := s.live.codec.chunk(r.lines, r.First)
+	row := store.Report{
+		Hold: store.Hold{Run: r.Run, Attempt: r.Attempt}, Runner: runner, Lease: s.lease, First: r.First, Count: int64(len(r.lines.ends)),
+		EncodeFor: func(p store.Parent, before int64) (store.Chunk, error) {
+			events, err := r.events()
+			if err != nil {
+				return store.Chunk{}, err
+			}
+			chunk, err := s.live.codec.encodeFor(p, events, before)
+			workflow = reported{run: p.Run, chunk: chunk}
+			return chunk, err
+		},
+		Encode: func(before int64) (store.Chunk, error) {
+			chunk := guess
+			if before != r.First-1 {
+				events, err := r.events()
+				if err != nil {
+					return store.Chunk{}, err
+				}
+				if chunk, err = s.live.codec.encode(r.Run, events, before); err != nil {
+					return store.Chunk{}, err
+				}
+			}
+			size.chunk = chunk
+			return chunk, nil
+		},
+	}
+	if r.Result == nil {
+		row.State = r.state
+	} else {
+		ended, err := endedBy(r.Result)
+		if err != nil {
+			return nil, err
+		}
+		row.Ended = &ended
+	}
+	last, err := s.store.Report(ctx, row)
+	switch {
+	case errors.Is(err, store.ErrGap):
+		return &api.Receipt{Last: last}, nil // the runner sends what is missing
+	case errors.Is(err, store.ErrNotHeld):
+		s.pool.ended(runner, row.Hold)
+		return nil, err
+	case err != nil:
+		return nil, err
+	}
+	if r.Result != nil && s.pool.ended(runner, row.Hold) {
+		s.flows.poke()
+	}
+	s.compactor.reported(size)
+	s.live.wake(r.Run)
+	if workflow.run != "" {
+		s.compactor.reported(workflow)
+		s.live.wake(workflow.run)
+	}
+	return &api.Receipt{Last: last, Ended: r.Result != nil}, nil
+}
