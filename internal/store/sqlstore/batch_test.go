@@ -81,7 +81,9 @@ func someStep(t *rapid.T) step {
 		{"accept, waiting" + given, accept(nil)},
 		{fmt.Sprintf("report %d, %d%s", first, count, given), report(nil)},
 		{fmt.Sprintf("report %d, %d and the end%s", first, count, given), report(&how)},
-		{"token" + given, func(ctx context.Context, s *Store) error { return s.AddToken(once(ctx), store.Token{Hash: []byte(id), Name: id, Project: "p"}) }},
+		{"token" + given, func(ctx context.Context, s *Store) error {
+			return s.AddToken(once(ctx), store.Token{Hash: []byte(id), Name: id, Project: "p"})
+		}},
 		{"cancel" + given, func(ctx context.Context, s *Store) error { _, err := s.Cancel(ctx, "p", id, how); return err }},
 		{"extend" + given, func(ctx context.Context, s *Store) error {
 			_, err := s.Extend(ctx, runner, []store.Hold{{Run: id, Attempt: 1}}, time.Hour)
@@ -192,7 +194,9 @@ func manyTogether(t *testing.T, s *Store) {
 		return s.Accept(store.OnlyOnce(t.Context(), o), n, lessee)
 	})
 	all(func(id string) error { return report(id, 1, nil) })
-	all(func(id string) error { return report(id, 3, &store.Ended{Status: run.Failed, ExitCode: 3, Result: []byte("{}")}) })
+	all(func(id string) error {
+		return report(id, 3, &store.Ended{Status: run.Failed, ExitCode: 3, Result: []byte("{}")})
+	})
 	got, err := s.Runs(t.Context(), store.Filter{Project: "p", Most: 2 * runs})
 	if err != nil || len(got) != runs {
 		t.Fatalf("%d runs, %v", len(got), err)

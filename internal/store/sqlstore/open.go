@@ -66,7 +66,9 @@ type dialect struct {
 	setup string // of a connection that writes
 	// patience bounds a transaction or a query; 0 for no bound: a file answers, or fails.
 	patience time.Duration
-	writers  int // how many transactions write at the same time; with one, rows need no locks
+	// writers is how many transactions write at the same time; with one, rows need no locks. More than one for the audit log and one for all
+	// else share what waits into smaller groups: with PostgreSQL, four in all carried out a fifth fewer runs than two.
+	writers int
 }
 
 var (
@@ -74,7 +76,7 @@ var (
 		goose: goose.DialectSQLite3, now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", begin: "BEGIN IMMEDIATE", writers: 1,
 	}
 	postgres = dialect{
-		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", begin: "BEGIN", setup: byKeys, writers: 4, patience: databasePatience,
+		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", begin: "BEGIN", setup: byKeys, writers: 2, patience: databasePatience,
 	}
 )
 
@@ -115,7 +117,7 @@ func OpenSQLite(ctx context.Context, file string) (*Store, error) {
 	return s, nil
 }
 
-// OpenPostgres opens a database by its address, postgres://… . It takes up to 22 connections. log gets
+// OpenPostgres opens a database by its address, postgres://… . It takes up to 20 connections. log gets
 // problems of the connections by which servers wake each other; all others are the errors of calls.
 func OpenPostgres(ctx context.Context, address string, log *slog.Logger) (*Store, error) {
 	return dialPostgres(ctx, address, log, postgres)

@@ -51,7 +51,10 @@ func TestPostgres(t *testing.T) {
 		})
 	}
 	t.Run("Migrations", func(t *testing.T) { migrateAtOnce(t, server.Database(t)) })
-	t.Run("Deadlock", func(t *testing.T) { deadlock(t, openPostgres(t, server.Database(t))) })
+	t.Run("Deadlock", func(t *testing.T) {
+		address := server.Database(t)
+		deadlock(t, openPostgres(t, address), openPostgres(t, address))
+	})
 	t.Run("ManyTogether", func(t *testing.T) { manyTogether(t, openPostgres(t, server.Database(t))) })
 	t.Run("Overtaken", func(t *testing.T) {
 		address := server.Database(t)
@@ -106,13 +109,13 @@ func accept(t *testing.T, s *Store, ids ...string) {
 }
 
 // deadlock has two transactions wait for each other: both writes come to pass.
-func deadlock(t *testing.T, s *Store) {
+func deadlock(t *testing.T, s, other *Store) {
 	accept(t, s, "a", "b")
 	const change = `UPDATE queue SET bytes = bytes + 1 WHERE run = ?`
 	var begun sync.WaitGroup
 	begun.Add(2)
 	errs := make(chan error)
-	for _, order := range [][2]string{{"a", "b"}, {"b", "a"}} {
+	for s, order := range map[*Store][2]string{s: {"a", "b"}, other: {"b", "a"}} {
 		go func() {
 			first := sync.OnceFunc(func() {
 				begun.Done()
