@@ -1,7 +1,8 @@
 // Package sqlstore keeps what a server has in SQLite or in PostgreSQL, with one schema and the same statements.
 //
 // Writes are grouped: a writer takes all that are waiting, carries them out in one transaction, and answers them when it is
-// durable. So many requests share one sync of the disk. If one of a group fails, each of them is carried out again on its own.
+// durable. So many requests share one sync of the disk, and statements: rows of one kind are written together. If one of a group
+// fails, each of them is carried out again on its own.
 package sqlstore
 
 import (
