@@ -117,6 +117,9 @@ func (s *Server) explain(err error, what string) error {
 		s.log.Error("the database broke off", "about", what, "error", err)
 		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made",
 			"check, and repeat the request if it wasn't")
+	case errors.Is(err, store.ErrBusy):
+		s.log.Warn("the database gave a write up", "about", what, "error", err)
+		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "others write the same all the time, so nothing was changed", "send it again")
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
 	case errors.Is(err, store.ErrRepeated):

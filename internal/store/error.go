@@ -14,6 +14,8 @@ var (
 	ErrOver = errors.New("the run has ended")
 	// ErrChanged says that it was changed since it was read.
 	ErrChanged = errors.New("it was changed meanwhile")
+	// ErrBusy says that others wrote the same again and again, so that nothing was written. It may be tried again.
+	ErrBusy = errors.New("others write the same all the time")
 	// ErrNoSpace says that the database's disk is full.
 	ErrNoSpace = errors.New("no space left for the database")
 	// ErrUnsure says that the answer to a commit is missing: what was written may be there or not. It isn't written again.

@@ -69,6 +69,7 @@ var uncoded = map[string]string{
 	"store.ErrNoSpace":      "the server answers with no_space",
 	"store.ErrGap":          "the server answers with a receipt, and the runner sends what is missing",
 	"store.ErrUnsure":       "the server answers with server_unreachable",
+	"store.ErrBusy":         "the server answers with server_unreachable",
 	"store.ErrOver":         "the server answers with a problem, which has a code",
 	"store.ErrChanged":      "the server answers with a problem, which has a code",
 	"store.ErrExists":       "the server answers with a problem, which has a code",

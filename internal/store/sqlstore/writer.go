@@ -135,8 +135,8 @@ func (w *writer) carryOut(c *connection, group []*write) *connection {
 	for n := 0; n < mostRetries && conflict(err); n++ {
 		c, err = w.transaction(c, group)
 	}
-	if errors.Is(err, errTaken) {
-		err = store.ErrChanged
+	if conflict(err) {
+		err = fmt.Errorf("%w: %w", store.ErrBusy, err)
 	}
 	for _, one := range group {
 		if err == nil {

@@ -59,6 +59,31 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+// TestBusy has another server be faster each time.
+func TestBusy(t *testing.T) {
+	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, faster := range []int{mostRetries, mostRetries + 1} {
+		tries := 0
+		err := s.write(t.Context(), func(context.Context, *tx) error {
+			if tries++; tries <= faster {
+				return errTaken
+			}
+			return nil
+		})
+		if busy := faster > mostRetries; errors.Is(err, store.ErrBusy) != busy || (err != nil) != busy || tries != mostRetries+1 {
+			t.Errorf("another one is faster %d times: %v after %d tries", faster, err, tries)
+		}
+	}
+}
+
 // TestRefusedInGroup has what changes nothing share a transaction with another write, which isn't carried out again for it.
 func TestRefusedInGroup(t *testing.T) {
 	for name, c := range map[string]struct {
