@@ -123,7 +123,8 @@ type Report struct {
 	Lease  time.Duration // for how long the runner keeps the attempt from now on
 	First  int64         // the number of the first event within the attempt; without events that of the next one
 	Count  int64
-	// Encode returns the events as they are stored, once it is known how many events of the run are before them.
+	// Encode returns the events as they are stored, once it is known how many events of the run are before them. It and EncodeFor are called in
+	// a transaction, so they must be quick, and again if that is tried again.
 	Encode func(before int64) (Chunk, error)
 	// EncodeFor returns the same events as those of the workflow's run, if the run is one of its steps.
 	EncodeFor func(p Parent, before int64) (Chunk, error)

@@ -69,7 +69,7 @@ func (t *tx) appendEntries(ctx context.Context) error {
 
 const auditColumns = `number, at, actor, actor_project, address, action, project, subject, outcome, details, previous, hash`
 
-var newEntries = kindOf(`INSERT INTO audit (`+auditColumns+`) VALUES `, marks(strings.Count(auditColumns, ",")+1), ``, nil)
+var newEntries = kindOf(`INSERT OR FAIL INTO audit (`+auditColumns+`) VALUES `, marks(strings.Count(auditColumns, ",")+1), ``, nil)
 
 // Entries implements store.Audit.
 func (s *Store) Entries(ctx context.Context, f store.AuditFilter) ([]audit.Entry, error) {

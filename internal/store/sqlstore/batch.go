@@ -4,46 +4,58 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
-// A statement for many rows takes hardly longer than one for a single row, above all with PostgreSQL, where each statement is a round trip.
+// A statement for many rows takes little longer than one for a single row, above all with PostgreSQL, where each statement is a round trip.
 // So the rows that the writes of a group add or change most often are collected, and written together: before the group's next other
 // statement, and at its end.
 
-// Where a statement fails, its transaction is rolled back. OR FAIL is SQLite's way to say so: otherwise it copies pages, to undo the statement
-// alone.
+// If a statement fails, its transaction is rolled back. OR FAIL tells SQLite that it needn't be able to undo the statement alone, for which it
+// copies pages.
 
-// kind is a statement for any number of rows.
-type kind struct {
-	statements map[int]string // by the number of rows
-	fewer      error          // it changes fewer rows than it has; nil if it can't
-}
+// statements are those of one kind, by the number of rows.
+type statements map[int]string
 
 // together are the numbers of rows for which there are statements: each connection keeps those that it has prepared.
 var together = []int{64, 16, 4, 1}
 
-func kindOf(before, row, after string, fewer error) *kind {
-	k := &kind{statements: map[int]string{}, fewer: fewer}
+func statementsFor(before, row, after string) statements {
+	all := statements{}
 	for _, n := range together {
-		k.statements[n] = before + row + strings.Repeat(", "+row, n-1) + after
+		all[n] = before + row + strings.Repeat(", "+row, n-1) + after
 	}
-	return k
+	return all
 }
 
-// size is the largest number of rows, of at most so many, that there is a statement for.
-func size(most int) int {
-	for _, n := range together {
-		if n <= most {
-			return n
+// each calls do with statements for all rows, the largest first, and the parameters of each.
+func (all statements) each(rows [][]any, do func(statement string, n int, args []any) error) error {
+	for len(rows) > 0 {
+		n := together[slices.IndexFunc(together, func(n int) bool { return n <= len(rows) })]
+		if err := do(all[n], n, slices.Concat(rows[:n]...)); err != nil {
+			return err
 		}
+		rows = rows[n:]
 	}
-	return 0
+	return nil
 }
 
-// marks is a row of so many parameters.
+// kind is rows that are written together.
+type kind struct {
+	statements
+
+	fewer error                          // the statement changes fewer rows than it has; nil if it can't
+	scan  func(t *tx, r *sql.Rows) error // reads a row that the statement returns; nil if it returns none
+}
+
+func kindOf(before, row, after string, fewer error) *kind {
+	return &kind{statements: statementsFor(before, row, after), fewer: fewer}
+}
+
+// marks is a row of n parameters.
 func marks(n int) string { return "(?" + strings.Repeat(", ?", n-1) + ")" }
 
 // end is how endedRuns ends a run. What the queue knows of it goes into its history.
@@ -64,15 +76,15 @@ var (
 	newInQueue  = kindOf(`INSERT OR FAIL INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel,
 		parent, step, cpu, memory, disk, retries, limits) VALUES `,
 		`(?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`, ``, nil)
-	// An answer that is too old stays until it is forgotten, and another server may have made the same.
+	// An answer that is too old stays until it is forgotten. Another server may have made the same since look.
 	newAnswers = kindOf(`INSERT OR FAIL INTO answers (token, idempotency_key, print, body, created) VALUES `, `(?, ?, ?, ?, NOW)`,
 		fmt.Sprintf(` ON CONFLICT (token, idempotency_key) DO UPDATE SET print = excluded.print, body = excluded.body, created = excluded.created
 		WHERE answers.created <= NOW - %d`, store.AnswersKept.Milliseconds()), errTaken)
 	newChunks   = kindOf(`INSERT OR FAIL INTO chunks (run, first, last, first_line, lines, bytes, data, checksum, object, at, size) VALUES `, marks(11), ``, nil)
 	newResults  = kindOf(`INSERT OR FAIL INTO results (run, result) VALUES `, marks(2), ``, nil)
 	endedRuns   = kindOf(endColumns, endRow, end, store.ErrOver)
-	endedInFull = kindOf(endColumns, endRow, end+` RETURNING runs.id, runs.project, runs.tool, runs.kind, runs.parent, runs.step, runs.attempt, runs.accepted,
-		runs.started, runs.finished`, store.ErrOver)
+	endedInFull = &kind{statementsFor(endColumns, endRow, end+` RETURNING runs.id, runs.project, runs.tool, runs.kind, runs.parent, runs.step, runs.attempt,
+		runs.accepted, runs.started, runs.finished`), store.ErrOver, (*tx).scanEnded}
 	// The fence of a runner: it has the attempt, and what the queue knows of it is what was read.
 	reportedOn = kindOf(`WITH v(run, attempt, runner, before, last, bytes, lines, state, lease) AS (VALUES `,
 		`(?, CAST(? AS BIGINT), ?, CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), ?, CAST(? AS BIGINT))`,
@@ -94,13 +106,14 @@ func (t *tx) add(k *kind, row ...any) {
 	t.rowsOf[k] = append(t.rowsOf[k], row)
 }
 
-// settle makes way for a statement: what comes before it is written, and what was read for others isn't relied on after it.
+// settle writes the collected rows before another statement, and forgets the positions, which that statement may change.
 func (t *tx) settle(ctx context.Context) error {
 	clear(t.positions)
 	return t.flush(ctx)
 }
 
-// flush writes the rows that were added. It fails for good: they may be another write's than the one that hears of it.
+// flush writes the rows that were added. Once it has failed, it always fails: the rows may be those of another write than the one that gets
+// the error.
 func (t *tx) flush(ctx context.Context) error {
 	if t.failed != nil || len(t.rowsOf) == 0 {
 		return t.failed
@@ -115,26 +128,17 @@ func (t *tx) flush(ctx context.Context) error {
 }
 
 func (t *tx) flushKind(ctx context.Context, k *kind, rows [][]any) error {
-	for len(rows) > 0 {
-		n := size(len(rows))
-		var args []any
-		for _, row := range rows[:n] {
-			args = append(args, row...)
+	return k.each(rows, func(statement string, n int, args []any) error {
+		changed, err := t.flushRows(ctx, k, statement, args)
+		if err == nil && changed != int64(n) && k.fewer != nil {
+			err = k.fewer
 		}
-		rows = rows[n:]
-		changed, err := t.flushRows(ctx, k, k.statements[n], args)
-		if err != nil {
-			return err
-		}
-		if changed != int64(n) && k.fewer != nil {
-			return k.fewer
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 func (t *tx) flushRows(ctx context.Context, k *kind, statement string, args []any) (changed int64, err error) {
-	if k != endedInFull {
+	if k.scan == nil {
 		r, err := t.c.exec(ctx, statement, args...)
 		if err != nil {
 			return 0, err
@@ -143,7 +147,7 @@ func (t *tx) flushRows(ctx context.Context, k *kind, statement string, args []an
 	}
 	return changed, t.c.rows(ctx, func(rows *sql.Rows) error {
 		changed++
-		return t.scanEnded(rows)
+		return k.scan(t, rows)
 	}, statement, args...)
 }
 
@@ -164,34 +168,45 @@ func (t *tx) scanEnded(rows *sql.Rows) error {
 	return nil
 }
 
-// readPositions is a query, not a write.
-var readPositions = kindOf(`WITH v(run) AS (VALUES `, `(?)`, `) SELECT run, `+positionColumns+` FROM queue WHERE run IN (SELECT run FROM v)`, nil)
+var (
+	readPositions = statementsFor(`WITH v(run) AS (VALUES `, `(?)`, `) SELECT run, `+positionColumns+` FROM queue WHERE run IN (SELECT run FROM v)`)
+	readAnswers   = statementsFor(`WITH v(token, idempotency_key) AS (VALUES `, `(CAST(? AS BLOB), ?)`, fmt.Sprintf(`)
+		SELECT a.token, a.idempotency_key FROM v JOIN answers a ON a.token = v.token AND a.idempotency_key = v.idempotency_key
+		WHERE a.created > NOW - %d`, store.AnswersKept.Milliseconds()))
+)
 
-// look reads where the runs of a group are in the queue, for the writes that say which run they are of.
+// look reads for all writes of a group which of them have an answer already, and where their runs are in the queue. A write that is alone
+// locks the position of its run when it reads it.
 func (t *tx) look(ctx context.Context, group []*write) error {
-	if t.alone = len(group) == 1; t.alone {
-		return nil
-	}
-	var ids []any
+	t.positions, t.answered = map[string]position{}, map[answer]bool{}
+	var runs, keys [][]any
 	for _, one := range group {
-		if one.run != "" {
-			ids = append(ids, one.run)
+		if one.run != "" && len(group) > 1 {
+			runs = append(runs, []any{one.run})
+		}
+		if one.once != nil {
+			keys = append(keys, []any{one.once.Token, one.once.Key})
 		}
 	}
-	t.positions = make(map[string]position, len(ids))
-	for len(ids) > 0 {
-		n := size(len(ids))
-		err := t.c.rows(ctx, func(rows *sql.Rows) error {
+	err := readPositions.each(runs, func(statement string, _ int, args []any) error {
+		return t.c.rows(ctx, func(rows *sql.Rows) error {
 			var id string
 			var at position
 			err := rows.Scan(append([]any{&id}, at.columns()...)...)
 			t.positions[id] = at
 			return err
-		}, readPositions.statements[n], ids[:n]...)
-		if err != nil {
-			return err
-		}
-		ids = ids[n:]
+		}, statement, args...)
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	return readAnswers.each(keys, func(statement string, _ int, args []any) error {
+		return t.c.rows(ctx, func(rows *sql.Rows) error {
+			var token []byte
+			var key string
+			err := rows.Scan(&token, &key)
+			t.answered[answer{string(token), key}] = true
+			return err
+		}, statement, args...)
+	})
 }

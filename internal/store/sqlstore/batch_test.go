@@ -217,6 +217,34 @@ func manyTogether(t *testing.T, s *Store) {
 	}
 }
 
+// TestRepeatedTogether has a request that was made already share a transaction with another write, which isn't carried out again for it.
+func TestRepeatedTogether(t *testing.T) {
+	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	accept := func(id string) error {
+		o := &store.Once{Token: []byte("t"), Key: "k", Print: []byte("p"), Body: func(any) ([]byte, error) { return []byte(id), nil }}
+		return s.Accept(store.OnlyOnce(t.Context(), o), store.NewRun{ID: id, Project: "p", Pool: "default", Request: []byte("{}")}, nil)
+	}
+	for _, want := range []error{nil, store.ErrRepeated} {
+		tries := 0
+		errs := s.together([]func() error{
+			func() error { return accept("a") },
+			func() error { return s.write(t.Context(), func(context.Context, *tx) error { tries++; return nil }) },
+			func() error { return accept("b") },
+		})
+		if !errors.Is(errs[0], want) || errs[1] != nil || !errors.Is(errs[2], store.ErrRepeated) || tries != 1 {
+			t.Errorf("%v, and the other was carried out %d times", errs, tries)
+		}
+	}
+}
+
 func TestManyTogether(t *testing.T) {
 	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
 	if err != nil {

@@ -8,47 +8,36 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
-// errTaken says that another server has made the same meanwhile. The transaction is tried again, and finds what the other one has made.
+// errTaken says that another server has made the same since the transaction looked. It is tried again, and finds what the other one has made.
 var errTaken = errors.New("another server makes the same")
 
-// makeOnce is write for what is made at most once for a key. do returns what it has made. What was made already ends the group of the write,
-// and is found when the write is carried out again on its own.
+// makeOnce is write for what is made at most once for a key. do returns what it has made.
 func (s *Store) makeOnce(ctx context.Context, do func(ctx context.Context, tx *tx) (any, error)) error {
 	once := store.OnceOf(ctx)
-	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		if once == nil {
-			_, err := do(ctx, tx)
-			return err
-		}
-		if once.Repeated = false; tx.alone {
-			there, err := answered(ctx, tx, once)
-			if err != nil {
-				return err
-			}
-			if once.Repeated = there; there {
+	return s.carry(&write{ctx: ctx, once: once, do: func(ctx context.Context, tx *tx) error {
+		if once != nil {
+			if once.Repeated = tx.answered[answerOf(once)]; once.Repeated {
 				return refused{store.ErrRepeated}
 			}
 		}
 		made, err := do(ctx, tx)
-		if err != nil && !tx.alone {
-			return errTaken // it may be there because it was made for the same key
-		}
-		if err != nil {
+		if err != nil || once == nil {
 			return err
 		}
 		body, err := once.Body(made)
-		if err == nil {
-			tx.add(newAnswers, once.Token, once.Key, once.Print, body)
+		if err != nil {
+			return err
 		}
-		return err
-	})
+		tx.add(newAnswers, once.Token, once.Key, once.Print, body)
+		tx.answered[answerOf(once)] = true
+		return nil
+	}})
 }
 
-func answered(ctx context.Context, tx *tx, once *store.Once) (there bool, err error) {
-	err = tx.rows(ctx, func(*sql.Rows) error { there = true; return nil },
-		`SELECT created FROM answers WHERE token = ? AND idempotency_key = ? AND created > NOW - ?`, once.Token, once.Key, store.AnswersKept.Milliseconds())
-	return there, err
-}
+// answer is what an answer is found by.
+type answer struct{ token, key string }
+
+func answerOf(o *store.Once) answer { return answer{string(o.Token), o.Key} }
 
 // Answer implements store.Answers.
 func (s *Store) Answer(ctx context.Context, token []byte, key string) (a store.Answer, err error) {

@@ -1,8 +1,9 @@
 // Package sqlstore keeps what a server has in SQLite or in PostgreSQL, with one schema and the same statements.
 //
 // Writes are grouped: a writer takes all that are waiting, carries them out in one transaction, and answers them when it is
-// durable. So many requests share one sync of the disk, and statements: rows of one kind are written together. If one of a group
-// fails, each of them is carried out again on its own.
+// durable. So many requests share one sync of the disk, and statements: the rows of one kind are collected and
+// written together. So a statement that one write makes may fail with the rows of another one. If one of a group fails, each of them is
+// carried out again on its own.
 package sqlstore
 
 import (
@@ -67,8 +68,8 @@ type dialect struct {
 	setup string // of a connection that writes
 	// patience bounds a transaction or a query; 0 for no bound: a file answers, or fails.
 	patience time.Duration
-	// writers is how many transactions write at the same time; with one, rows need no locks. More than one for the audit log and one for all
-	// else share what waits into smaller groups: with PostgreSQL, four in all carried out a fifth fewer runs than two.
+	// writers is how many transactions write at the same time; with one, rows need no locks. Of several, one is for the audit log and the others
+	// for everything else. More of them make smaller groups: with PostgreSQL, four carried out a fifth fewer runs than two.
 	writers int
 }
 
@@ -82,7 +83,7 @@ var (
 )
 
 // byKeys has PostgreSQL look rows up by keys. A plan that reads a whole table is better while that is small, and kept for when it no longer
-// is. A plan that can't do without has a cost by which PostgreSQL would compile it each time.
+// is. A plan that must read a whole table then has a cost above jit_above_cost, so JIT is off too.
 const byKeys = "SELECT set_config(name, 'off', false) FROM (VALUES ('enable_seqscan'), ('enable_hashjoin'), ('enable_mergejoin'), ('jit')) AS v(name)"
 
 //go:embed migrations/*.sql
@@ -212,7 +213,7 @@ func (d dialect) sql(q string) string {
 	if d.goose != goose.DialectPostgres {
 		return strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "").Replace(q)
 	}
-	q = strings.ReplaceAll(q, " OR FAIL", "")
+	q = strings.NewReplacer(" OR FAIL", "", "AS BLOB", "AS BYTEA").Replace(q)
 	var b strings.Builder
 	n := 0
 	for _, r := range q {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -56,6 +57,7 @@ func TestPostgres(t *testing.T) {
 		deadlock(t, openPostgres(t, address), openPostgres(t, address))
 	})
 	t.Run("ManyTogether", func(t *testing.T) { manyTogether(t, openPostgres(t, server.Database(t))) })
+	t.Run("StepFirst", func(t *testing.T) { stepFirst(t, openPostgres(t, server.Database(t))) })
 	t.Run("Overtaken", func(t *testing.T) {
 		address := server.Database(t)
 		overtaken(t, openPostgres(t, address), openPostgres(t, address))
@@ -420,5 +422,44 @@ func overtaken(t *testing.T, s, other *Store) {
 		if r, err := s.Run(t.Context(), "p", name); err != nil || r.Over || r.Runner != next || r.Attempt != 2 || r.Events != 1 {
 			t.Errorf("%s: the run is %+v, %v", name, r, err)
 		}
+	}
+}
+
+// stepFirst has a report of a step lock the step before its workflow, as all others do, also in a group.
+func stepFirst(t *testing.T, s *Store) {
+	ctx := t.Context()
+	err := s.AcceptWorkflow(ctx, store.NewRun{ID: "w", Project: "p", Tool: "w", Kind: "workflow", Request: []byte("{}")}, store.StepForward{Run: "w", Within: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := store.NewRun{ID: "s", Project: "p", Tool: "t", Kind: "tool", Pool: "default", Request: []byte("{}"), Parent: store.Parent{Run: "w", Step: "a"}}
+	if err := s.Accept(ctx, n, &store.Lessee{Runner: "p/x@1", Lease: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	encode := func(before int64) (store.Chunk, error) {
+		return store.Chunk{First: before + 1, Last: before + 1, Data: []byte("y")}, nil
+	}
+	var locked error
+	for _, err := range s.together([]func() error{
+		func() error {
+			_, err := s.Report(ctx, store.Report{
+				Hold: store.Hold{Run: "s", Attempt: 1}, Runner: "p/x@1", Lease: time.Hour, First: 1, Count: 1, Encode: encode,
+				EncodeFor: func(_ store.Parent, before int64) (store.Chunk, error) {
+					_, locked = s.db.ExecContext(ctx, `SELECT run FROM queue WHERE run = 's' FOR UPDATE NOWAIT`)
+					return encode(before)
+				},
+			})
+			return err
+		},
+		func() error { return s.write(ctx, func(context.Context, *tx) error { return nil }) },
+	}) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	const lockNotAvailable = "55P03"
+	var p *pgconn.PgError
+	if !errors.As(locked, &p) || p.Code != lockNotAvailable {
+		t.Errorf("the step can be locked by another one: %v", locked)
 	}
 }

@@ -94,12 +94,13 @@ func (p *position) columns() []any {
 	return []any{&p.attempt, &p.runner, &p.held, &p.base, &p.last, &p.bytes, &p.lines, &p.parent.Run, &p.parent.Step, &p.limited}
 }
 
-// position returns where a run is in the queue. held says whether the runner has the attempt. What was read for the whole group is good for
-// its first write on the run: the fence of what it writes keeps it out if something has changed since.
+// position returns where a run is in the queue. held says whether the runner has the attempt. What was read for the whole group is used for the
+// first write on the run: the fence of what it writes keeps it out if something has changed since. A step is locked before its
+// workflow, as everywhere.
 func (t *tx) position(ctx context.Context, r store.Report) (at position, held bool, err error) {
 	at, found := t.positions[r.Run]
 	delete(t.positions, r.Run)
-	if !found {
+	if !found || at.parent.Run != "" {
 		err = t.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(at.columns()...) }, `SELECT `+positionColumns+` FROM queue WHERE run = ? FOR UPDATE`, r.Run)
 	}
 	return at, at.held && at.attempt == r.Attempt && at.runner == r.Runner, err
@@ -108,11 +109,11 @@ func (t *tx) position(ctx context.Context, r store.Report) (at position, held bo
 // Report implements store.Queue.
 func (s *Store) Report(ctx context.Context, r store.Report) (int64, error) {
 	var last int64
-	err := s.writeOn(ctx, r.Run, func(ctx context.Context, tx *tx) (err error) {
+	err := s.carry(&write{ctx: ctx, run: r.Run, do: func(ctx context.Context, tx *tx) (err error) {
 		last, err = report(ctx, tx, r)
 		tx.tell, tx.events = tx.tell || r.Ended != nil, tx.events || r.Count > 0
 		return err
-	})
+	}})
 	return last, err
 }
 

@@ -28,6 +28,7 @@ var errClosed = errors.New("the database is closed")
 type write struct {
 	ctx  context.Context // of the caller: a write whose caller has gone before it began isn't carried out
 	run  string          // whose position in the queue is read before it; "" for none
+	once *store.Once     // whose answer is looked for before it; nil for none
 	do   func(ctx context.Context, tx *tx) error
 	done chan error
 
@@ -76,12 +77,13 @@ func (w *writer) close() {
 
 // write returns when do has been carried out durably, or has failed.
 func (s *Store) write(ctx context.Context, do func(ctx context.Context, tx *tx) error) error {
-	return s.writeOn(ctx, "", do)
+	return s.carry(&write{ctx: ctx, do: do})
 }
 
-// writeOn is write for what needs tx.position of a run.
-func (s *Store) writeOn(ctx context.Context, run string, do func(ctx context.Context, tx *tx) error) error {
-	one := &write{ctx: ctx, run: run, do: do, done: make(chan error, 1)}
+// carry has a writer carry out a write.
+func (s *Store) carry(one *write) error {
+	ctx := one.ctx
+	one.done = make(chan error, 1)
 	waiting := s.writer.waiting
 	if p := store.PendingOf(ctx); p != nil && !p.Written {
 		waiting = s.writer.audited
@@ -297,8 +299,8 @@ type tx struct {
 
 	detailed bool // ended has all of a run
 
-	alone     bool // no other write shares it
 	positions map[string]position
+	answered  map[answer]bool
 	rowsOf    map[*kind][][]any // that are to be written
 	failed    error             // they couldn't be
 }
