@@ -205,15 +205,15 @@ func (c *Client) callWith(ctx context.Context, method, path string, header http.
 	if err != nil {
 		return err
 	}
-	if out == nil {
-		return resp.Body.Close()
-	}
 	return c.answer(resp, out)
 }
 
-// answer reads the answer to a request.
+// answer reads the answer to a request, if out isn't nil.
 func (c *Client) answer(resp *http.Response, out any) error {
 	defer resp.Body.Close()
+	if out == nil {
+		return nil
+	}
 	data, err := document.Read(resp.Body, maxAnswer)
 	if err != nil {
 		return &unansweredError{fmt.Errorf("read the answer of %s: %w", c.opts.Server, err)}

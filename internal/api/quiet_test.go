@@ -44,6 +44,48 @@ func TestQuietStream(t *testing.T) {
 	}
 }
 
+// TestReportLines has reports be lines only while a server is connected that takes them.
+func TestReportLines(t *testing.T) {
+	types := make(chan string, 1)
+	end := make(chan struct{})
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/messages") {
+			types <- r.Header.Get("Content-Type")
+			_, _ = w.Write([]byte("{}")) // the test sees whether it comes
+			return
+		}
+		_, _ = w.Write([]byte(`{"session":{"lines":true}}` + "\n"))
+		_ = http.NewResponseController(w).Flush()
+		<-end
+	}))
+	defer front.Close()
+	c, err := NewClient(ClientOptions{Server: front.URL, Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := c.Runner("r", "instance0123456789012")
+	report := func(want string) {
+		t.Helper()
+		if _, err := r.Report(t.Context(), &Report{First: 1}); err != nil {
+			t.Error(err)
+		}
+		if got := <-types; got != want {
+			t.Errorf("a report is %s, want %s", got, want)
+		}
+	}
+	report("application/json")
+	err = r.Messages(t.Context(), &Hello{}, func(m Message) error {
+		report(ReportLines)
+		close(end)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	report("application/json")
+}
+
 // TestQuietPeer has a server stop in the middle of each kind of request that has much to send or to get, also if something between
 // answers for it.
 func TestQuietPeer(t *testing.T) {

@@ -16,7 +16,8 @@ const Protocol = 1
 //	runner                                        server
 //	POST /runner/NAME/INSTANCE/messages  Hello ->
 //	                                           <- Message, Message, …    one JSON object a line, the first with a Session
-//	POST /runner/NAME/INSTANCE/reports         ->  events of an attempt, and its result with the last ones
+//	POST /runner/NAME/INSTANCE/reports         ->  events of an attempt, and its result with the last ones;
+//	                                               as ReportLines, if the Session says so
 //	                                           <-  Receipt
 //	POST /runner/NAME/INSTANCE/heartbeat       ->  what it still works on
 //	                                           <-  Pulse

@@ -10,11 +10,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync/atomic"
 	"time"
-
-	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 // RunnerClient is a runner's side of its connection with a server. It implements runner.Server.
@@ -64,6 +61,7 @@ func (r *RunnerClient) messages(ctx context.Context, h *Hello, take func(Message
 		return err
 	}
 	defer resp.Body.Close()
+	defer r.lines.Store(false) // the next server may be another one
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, maxAnswer)
 	for lines.Scan() {
@@ -106,7 +104,7 @@ func reportLines(report *Report) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text = slices.Grow(append(text, '\n'), linesSize(report.Events))
+	text = append(text, '\n')
 	for i, e := range report.Events {
 		e.Seq, e.Run = report.First+int64(i), report.Run
 		line, err := e.MarshalJSON() // json.Marshal would check and copy it once more
@@ -116,18 +114,6 @@ func reportLines(report *Report) ([]byte, error) {
 		text = append(append(text, line...), '\n')
 	}
 	return text, nil
-}
-
-// linesSize is about how many bytes the lines of events have.
-func linesSize(events []run.Event) (size int) {
-	const head, escapes = 200, 16 // one in so many bytes of output takes another one
-	for _, e := range events {
-		size += head
-		if e.Log != nil {
-			size += (len(e.Log.Data) + 2*len(e.Log.DataBase64)) * (escapes + 1) / escapes
-		}
-	}
-	return size
 }
 
 // Heartbeat keeps attempts.

@@ -3,12 +3,13 @@ package run
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
 
 // LogLine reports whether a line is what MarshalJSON writes for a log event with UTF-8 of a run, with the number seq, and without a step.
-// breaks is the number of line breaks in its output. It reads the line once and makes nothing, so that a server may keep it as it is.
+// breaks is the number of line breaks in its output. A server may keep such a line as it is.
 func LogLine(line []byte, id string, seq int64) (breaks int64, ok bool) {
 	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
 	if !ok {
@@ -36,7 +37,7 @@ func LogLine(line []byte, id string, seq int64) (breaks int64, ok bool) {
 		return 0, false
 	}
 	text, ok := bytes.CutSuffix(rest, []byte(`"}`))
-	if !ok || !utf8.Valid(text) {
+	if !ok || len(text) == 0 || !utf8.Valid(text) || bytes.Contains(text, []byte("\u2028")) || bytes.Contains(text, []byte("\u2029")) {
 		return 0, false
 	}
 	return breaksOf(text)
@@ -97,11 +98,18 @@ func plain(text []byte) int {
 	return len(text)
 }
 
-// escaped reports whether a text begins with the code of one of the characters that package json writes as \uXXXX. A line break isn't one.
+// escaped reports whether a text begins with the code of a character that package json writes as \uXXXX: others have a shorter form, or are
+// themselves.
 func escaped(text []byte) bool {
 	if len(text) < 4 {
 		return false
 	}
-	n, err := strconv.ParseUint(string(text[:4]), 16, 16)
-	return err == nil && n != '\n' && (n < 0x20 || n == 0x7f || n == '<' || n == '>' || n == '&' || n == 0x2028 || n == 0x2029 || n == utf8.RuneError)
+	switch code := string(text[:4]); code {
+	case "003c", "003e", "0026", "2028", "2029":
+		return true
+	case "0008", "0009", "000a", "000c", "000d":
+		return false
+	default:
+		return code[:2] == "00" && (code[2] == '0' || code[2] == '1') && strings.IndexByte("0123456789abcdef", code[3]) >= 0
+	}
 }

@@ -63,6 +63,11 @@ func TestNoLogLine(t *testing.T) {
 		"a code of a line break": {`\n`, `\u000a`},
 		"half of a pair":         {`\n`, `\ud800`},
 		"a code that is cut":     {`b"}`, `\u00"}`},
+		"a code of a tab":        {`\n`, `\u0009`},
+		"a code of no need":      {`\n`, `\u0041`},
+		"a code in capitals":     {`\n`, `\u003C`},
+		"a raw separator":        {`a\n`, "\u2028"},
+		"nothing in it":          {`a\nb`, ``},
 		"no UTF-8":               {`a\n`, "\xff"},
 		"raw markup":             {`a\n`, `<`},
 		"no end":                 {`"}`, `"`},
@@ -97,6 +102,9 @@ func FuzzLogLine(f *testing.F) {
 		}
 		if e.Seq != 7 || e.Run != lineRun || e.Log == nil || e.Log.Stream != "stderr" || e.Step != "" || int64(strings.Count(e.Log.Data, "\n")) != breaks || bytes.Contains(line, []byte("\n")) {
 			t.Fatalf("%q is %+v", line, e)
+		}
+		if again, err := e.MarshalJSON(); err != nil || !bytes.Equal(again, line) {
+			t.Fatalf("%q is written as %q, %v", line, again, err)
 		}
 	})
 }

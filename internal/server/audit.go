@@ -64,7 +64,9 @@ func (s *Server) auditProblem(ctx context.Context, p *api.Problem) {
 		return
 	}
 	r.Outcome = string(p.Reason)
-	s.append(ctx, r)
+	if store.OnceOf(ctx) == nil { // otherwise, the request may have been answered before
+		s.append(ctx, r)
+	}
 }
 
 func (s *Server) append(ctx context.Context, r *record) {

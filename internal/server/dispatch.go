@@ -374,6 +374,18 @@ func (d *dispatcher) ended(runner string, h store.Hold) (step bool) {
 	return was.step
 }
 
+// maybeStep reports whether an attempt of a runner may be one of a workflow's step.
+func (d *dispatcher) maybeStep(runner string, h store.Hold) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.lines[runner]
+	if l == nil {
+		return true
+	}
+	was, there := l.holds[h]
+	return !there || was.step
+}
+
 // hold adds an attempt. The caller holds the dispatcher's mu, or has the only reference.
 func (l *line) hold(h store.Hold, as held) {
 	l.holds[h] = as

@@ -43,7 +43,7 @@ const (
 // maxEvent bounds an event, in bytes, except a result: its outputs have a bound of their own.
 const maxEvent = 1 << 20
 
-// lines are events as chunks have them.
+// lines are the events of a chunk, one line of JSON each.
 type lines struct {
 	text   []byte
 	ends   []int   // where in the text the line of each event ends
@@ -70,6 +70,9 @@ func (l *lines) addEvent(e run.Event, id string, seq int64) error {
 		breaks = int64(bytes.Count(e.Log.Bytes(), []byte("\n")))
 	}
 	l.add(line, breaks)
+	if len(l.text) > maxReport && e.Result == nil { // what is sent is shorter than what is stored
+		return fmt.Errorf("the events up to %d of run %s have %d bytes; the most is %d", seq, id, len(l.text), maxReport)
+	}
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/audit"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -101,11 +102,11 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 		case err == nil:
 			s.again(c, a.Body, secret)
 			return
+		case !o.Repeated: // it has failed, and is audited as such
+			out.send(w)
+			return
 		case !errors.Is(err, store.ErrNotFound):
 			s.refuse(c, asProblem(s.explain(err, "answer")))
-			return
-		case !o.Repeated:
-			out.send(w)
 			return
 		}
 	}
@@ -131,6 +132,9 @@ func (s *Server) again(c huma.Context, data []byte, secret bool) {
 		data = open
 	}
 	subject(c.Context(), defaultSubject(c), "repeated", "yes")
+	if p := store.PendingOf(c.Context()); p != nil {
+		p.Outcome = audit.OK
+	}
 	status := c.Operation().DefaultStatus
 	if status == 0 {
 		status = http.StatusOK

@@ -134,6 +134,56 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// TestOnceAudited has requests whose key has an answer, and that fail by now. Each has one entry, of what it was answered.
+func TestOnceAudited(t *testing.T) {
+	r := newRig(t)
+	admin := r.tokens[RoleAdmin]
+	if a := r.keyed(t, admin, "", "/projects/own/tools/t/versions", r.bundle(t, oneTool)); a.status != http.StatusOK {
+		t.Fatalf("%+v", a)
+	}
+	one := r.keyed(t, admin, "k", "/projects/own/runs", `{"tool":"t"}`)
+	r.queues.most = 1 // and one waits
+	clear(r.queues.have)
+	for name, c := range map[string]struct{ key, body, outcome, replayed, repeated string }{
+		"repeated":       {"k", `{"tool":"t"}`, "ok", "true", "yes"},
+		"another":        {"k", `{"tool":"none"}`, string(run.CodeKeyReused), "", ""},
+		"failed at last": {"l", `{"tool":"t"}`, string(run.CodeQueueFull), "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			head, err := r.store.AuditHead(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := r.keyed(t, admin, c.key, "/projects/own/runs", c.body)
+			if a.replayed != c.replayed || c.replayed != "" && a.body != one.body {
+				t.Errorf("%+v", a)
+			}
+			entries, err := r.store.Entries(t.Context(), store.AuditFilter{After: head.Number, Most: 10})
+			if err != nil || len(entries) != 1 || entries[0].Outcome != c.outcome || entries[0].Details["repeated"] != c.repeated {
+				t.Errorf("the entries are %+v, %v", entries, err)
+			}
+		})
+	}
+}
+
+// TestOnceQueued repeats a request more often than runs may wait: it is one run.
+func TestOnceQueued(t *testing.T) {
+	r := newRig(t)
+	r.queues.most = 2
+	body := `{"bundle":` + r.bundle(t, oneTool) + `}`
+	for range 4 {
+		if a := r.keyed(t, r.tokens[RoleAdmin], "k", "/projects/own/runs", body); a.status != http.StatusCreated {
+			t.Errorf("%+v", a)
+		}
+	}
+	if a := r.keyed(t, r.tokens[RoleAdmin], "l", "/projects/own/runs", body); a.status != http.StatusCreated {
+		t.Errorf("the second run: %+v", a)
+	}
+	if a := r.keyed(t, r.tokens[RoleAdmin], "m", "/projects/own/runs", body); a.status != http.StatusTooManyRequests {
+		t.Errorf("the third run: %+v", a)
+	}
+}
+
 // TestOnceKeys checks whose a key is, and that what fails may be tried again.
 func TestOnceKeys(t *testing.T) {
 	r := newRig(t)

@@ -194,6 +194,19 @@ const (
 	queueRetry = 5 * time.Second
 )
 
+// unless counts a run no longer that mayQueue has counted, if it was refused or made before.
+func (q *queues) unless(err *error, project string) {
+	if *err == nil {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if have, ok := q.have[project]; ok {
+		have.n--
+		q.have[project] = have
+	}
+}
+
 // mayQueue refuses a run of a project if too many wait. Steps of workflows always may.
 func (s *Server) mayQueue(ctx context.Context, project string) error {
 	q := &s.queues

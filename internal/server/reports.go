@@ -48,8 +48,8 @@ func (s *Server) readReport(r *http.Request, w http.ResponseWriter) (*received, 
 	return reportOf(&in)
 }
 
-// reportOf has the lines of the events of a report. They are made before the transaction, which others wait for, with the numbers that
-// they have in a first attempt.
+// reportOf returns a report with the lines of its events. They are made before the transaction, which others wait for, with the numbers
+// that they have in a first attempt.
 func reportOf(r *api.Report) (_ *received, err error) {
 	if err := wrongCount(len(r.Events)); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func reportOf(r *api.Report) (_ *received, err error) {
 		}
 	}
 	if one.lines, err = linesOf(r.Run, r.Events, r.First-1); err != nil {
-		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, err.Error(), "update the runner")
+		return nil, wrongReport(err.Error())
 	}
 	return one, nil
 }
@@ -70,7 +70,7 @@ func reportOf(r *api.Report) (_ *received, err error) {
 // lines of output are kept as they are, if they are what a server would write. All others are read, and written again.
 func (s *Server) readLines(r *http.Request, w http.ResponseWriter) (*received, error) {
 	body := s.body(w, r, maxReport)
-	data := bytes.NewBuffer(make([]byte, 0, min(maxReport, max(0, r.ContentLength))+bytes.MinRead))
+	data := bytes.NewBuffer(make([]byte, 0, min(usualReport, max(0, r.ContentLength))+bytes.MinRead))
 	if _, err := data.ReadFrom(body); err != nil {
 		if body.broken() {
 			return nil, cutShort(err)
@@ -78,14 +78,15 @@ func (s *Server) readLines(r *http.Request, w http.ResponseWriter) (*received, e
 		return nil, badReport(err)
 	}
 	head, text, _ := bytes.Cut(data.Bytes(), []byte("\n"))
-	one := &received{lines: lines{text: make([]byte, 0, len(text))}}
+	one := &received{}
 	if err := json.Unmarshal(head, &one.Report); err != nil {
 		return nil, badReport(err)
 	}
 	one.Events = nil
-	if err := wrongCount(bytes.Count(text, []byte("\n"))); err != nil {
+	if err := wrongCount(bytes.Count(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")) + 1); err != nil {
 		return nil, err
 	}
+	one.lines.text = make([]byte, 0, len(text))
 	for line := range bytes.Lines(text) {
 		if err := one.addLine(bytes.TrimSuffix(line, []byte("\n"))); err != nil {
 			return nil, err
@@ -94,9 +95,12 @@ func (s *Server) readLines(r *http.Request, w http.ResponseWriter) (*received, e
 	return one, nil
 }
 
-func badReport(err error) error {
-	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "update the runner")
+// wrongReport refuses what no runner of this version sends.
+func wrongReport(text string) error {
+	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, text, "update the runner")
 }
+
+func badReport(err error) error { return wrongReport(fmt.Sprintf("read the request: %v", err)) }
 
 // addLine adds the next event.
 func (r *received) addLine(line []byte) error {
@@ -121,21 +125,20 @@ func (r *received) addLine(line []byte) error {
 	return nil
 }
 
-// events returns the events of the report.
+// events returns the events of the report. They are read from its lines when they are first needed.
 func (r *received) events() ([]run.Event, error) {
-	if len(r.Events) == len(r.lines.ends) {
+	if len(r.lines.ends) == 0 || len(r.Events) > 0 {
 		return r.Events, nil
 	}
-	all := make([]run.Event, len(r.lines.ends))
+	r.Events = make([]run.Event, len(r.lines.ends))
 	i := 0
 	for line := range bytes.Lines(r.lines.text) {
-		if err := json.Unmarshal(line, &all[i]); err != nil {
+		if err := json.Unmarshal(line, &r.Events[i]); err != nil {
 			return nil, err
 		}
 		i++
 	}
-	r.Events = all
-	return all, nil
+	return r.Events, nil
 }
 
 // typeOfEvent is what the type of an event may look like: it is part of a stream's lines.
@@ -144,11 +147,11 @@ var typeOfEvent = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 // underWay are the states of a run before its result, which says what comes after them.
 var underWay = []run.State{run.Pulling, run.Creating, run.Running}
 
-// take looks at an event that isn't only output.
+// take checks an event, and remembers its state.
 func (r *received) take(e *run.Event) error {
 	switch {
 	case e.Other != nil && !typeOfEvent.MatchString(e.Other.Type):
-		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%q is not a type of events", e.Other.Type), "update the runner")
+		return wrongReport(fmt.Sprintf("%q is not a type of events", e.Other.Type))
 	case e.State != nil && slices.Contains(underWay, e.State.State):
 		r.state = e.State.State
 	}
@@ -162,13 +165,13 @@ func wrongCount(events int) error {
 	if events <= mostEvents {
 		return nil
 	}
-	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("a report has %d events; the most is %d", events, mostEvents), "update the runner")
+	return wrongReport(fmt.Sprintf("a report has %d events; the most is %d", events, mostEvents))
 }
 
 // check says what is wrong with the result of a report. A workflow whose step has no end can't go on, whoever asks for its end.
 func (r *received) check() error {
 	if r.Result != nil && !slices.Contains(run.Ends(), r.Result.Status) {
-		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("a run can't end as %q", r.Result.Status), "update the runner")
+		return wrongReport(fmt.Sprintf("a run can't end as %q", r.Result.Status))
 	}
 	return nil
 }
@@ -188,6 +191,11 @@ func (s *Server) report(ctx context.Context, runner string, r *received) (*api.R
 		return nil, err
 	}
 	s.pool.heard(runner)
+	if r.Attempt > 1 || s.pool.maybeStep(runner, store.Hold{Run: r.Run, Attempt: r.Attempt}) {
+		if _, err := r.events(); err != nil { // not in the transaction
+			return nil, badReport(err)
+		}
+	}
 	size, workflow := reported{run: r.Run, ended: r.Result != nil}, reported{}
 	guess := s.live.codec.chunk(r.lines, r.First)
 	row := store.Report{

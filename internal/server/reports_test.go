@@ -172,15 +172,18 @@ func TestBadReportLines(t *testing.T) {
 		return fmt.Sprintf(`{"seq":%d,"time":"2026-11-30T01:02:03Z","run":"%s","type":"log","stream":"stdout","data":"%s"}`, seq, id, text) + "\n"
 	}
 	for name, c := range map[string]struct{ body, want string }{
-		"nothing":       {"", "read the request: unexpected end of JSON input"},
-		"no head":       {"x\n", "read the request: invalid character"},
-		"an empty line": {head + "\n", "read the request: unexpected end of JSON input"},
-		"half a line":   {head + line(1, "run", "a")[:50], "read the request: unexpected end of JSON input"},
-		"no type":       {head + "{}\n", "read the request: event 0 of run  has no type"},
-		"another type":  {head + `{"type":"a b"}` + "\n", `"a b" is not a type of events`},
-		"a long one":    {head + line(1, "run", strings.Repeat("x", maxEvent)), "read the request: event 1 of run run has "},
-		"many":          {head + strings.Repeat("\n", mostEvents+1), "a report has 10001 events; the most is 10000"},
-		"a wrong end":   {`{"run":"run","attempt":1,"first":1,"result":{"status":"running"}}` + "\n", `a run can't end as "running"`},
+		"nothing":         {"", "read the request: unexpected end of JSON input"},
+		"no head":         {"x\n", "read the request: invalid character"},
+		"an empty line":   {head + "\n", "read the request: unexpected end of JSON input"},
+		"half a line":     {head + line(1, "run", "a")[:50], "read the request: unexpected end of JSON input"},
+		"no type":         {head + "{}\n", "read the request: event 0 of run  has no type"},
+		"another type":    {head + `{"type":"a b"}` + "\n", `"a b" is not a type of events`},
+		"a long one":      {head + line(1, "run", strings.Repeat("x", maxEvent)), "read the request: event 1 of run run has "},
+		"long as written": {head + line(1, "run", strings.Repeat("\u2028", maxEvent/4)), "read the request: event 1 of run run has "},
+		"all too long":    {head + strings.Repeat(line(1, "run", strings.Repeat("<", maxEvent/8)), 25), "read the request: the events up to "},
+		"more than one":   {head + `{"run":"run","attempt":1,"first":1}`, "read the request: event 0 of run run has no type"},
+		"many":            {head + strings.Repeat("\n", mostEvents+1), "a report has 10001 events; the most is 10000"},
+		"a wrong end":     {`{"run":"run","attempt":1,"first":1,"result":{"status":"running"}}` + "\n", `a run can't end as "running"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, p := r.callAs(t, api.ReportLines, http.MethodPost, "/api/v1/runner/r/"+reporter+"/reports", r.tokens[RoleRunner], c.body)
@@ -188,6 +191,10 @@ func TestBadReportLines(t *testing.T) {
 				t.Errorf("got %d %v, want %s", status, p, c.want)
 			}
 		})
+	}
+	status, p := r.call(t, http.MethodPost, "/api/v1/runner/r/"+reporter+"/reports", r.tokens[RoleRunner], head+line(1, "run", "a"))
+	if status != http.StatusUnprocessableEntity || !strings.HasPrefix(p.Error(), "read the request: there is more after its end") {
+		t.Errorf("lines that aren't called lines: %d %v", status, p)
 	}
 	if got := r.logOf(t, "run"); got != "0 lines" {
 		t.Errorf("the log is %s", got)

@@ -44,21 +44,29 @@ func (s *Server) registerRunners() {
 	huma.Register(s.api, operation("runner-put-content", http.MethodPut, at+"/contents/{digest}", RoleRunner, "Send an artifact of an attempt"), s.putArtifact)
 }
 
-// maxReport bounds a report. A runner sends smaller ones.
-const maxReport = 16 << 20
+// maxReport bounds a report, and the lines of its events. A runner sends those of usualReport, except for a result.
+const (
+	maxReport   = 16 << 20
+	usualReport = 1 << 20
+)
 
 // readJSON reads a request of a runner, in JSON. It isn't checked against a schema: fields of a newer runner are ignored, and
 // what is wrong with events only harms the run itself.
 func (s *Server) readJSON(r *http.Request, w http.ResponseWriter, into any) error {
 	body := s.body(w, r, maxReport)
-	err := json.NewDecoder(body).Decode(into)
-	switch {
-	case err == nil:
-		return nil
-	case body.broken():
+	dec := json.NewDecoder(body)
+	err := dec.Decode(into)
+	if err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err == nil {
+			err = errors.New("there is more after its end")
+		}
+	}
+	if body.broken() {
 		return cutShort(err)
 	}
-	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "update the runner")
+	return badReport(err)
 }
 
 // cutShort is the answer to a request of which a part is missing.

@@ -45,7 +45,7 @@ func (s *Server) createRun(ctx context.Context, in *struct {
 	InProject
 	Body api.NewRun
 },
-) (*body[api.Run], error) {
+) (_ *body[api.Run], err error) {
 	if in.Body.Bundle != nil && !who(ctx).may(in.Project, RoleAuthor) {
 		return nil, problem(http.StatusForbidden, run.CodeForbidden, "a definition that comes with the request needs the role author, since it could use any secret of the project",
 			"run a tool of the server by its name, or use a token with that role")
@@ -53,6 +53,7 @@ func (s *Server) createRun(ctx context.Context, in *struct {
 	if err := s.mayQueue(ctx, in.Project); err != nil {
 		return nil, err
 	}
+	defer s.queues.unless(&err, in.Project)
 	r, err := s.accept(ctx, in.Project, &in.Body)
 	if err != nil {
 		return nil, s.explain(err, "tool "+in.Body.Tool)
@@ -124,6 +125,9 @@ func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request
 		out.Runner, out.Attempt = shownRunner(runner), 1
 		return nil
 	})
+	if err == nil {
+		trace.Accepted(ctx, row.ID)
+	}
 	return out, err
 }
 
@@ -136,9 +140,8 @@ func accepted(row store.NewRun) *api.Run {
 	}
 }
 
-// subjectOf says in the audit log what a run is of, and in the request's span which run it is.
+// subjectOf says in the audit log what a run is of.
 func subjectOf(ctx context.Context, row store.NewRun) {
-	trace.Accepted(ctx, row.ID)
 	if row.Version > 0 {
 		subject(ctx, "runs/"+row.ID, row.Kind, row.Tool, "version", strconv.Itoa(row.Version))
 	} else {
@@ -192,11 +195,12 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 	InProject
 	RunID
 },
-) (*body[api.Run], error) {
+) (_ *body[api.Run], err error) {
 	what := "run " + in.Run
 	if err := s.mayQueue(ctx, in.Project); err != nil {
 		return nil, err
 	}
+	defer s.queues.unless(&err, in.Project)
 	old, err := s.store.Run(ctx, in.Project, in.Run)
 	if err != nil {
 		return nil, s.explain(err, what)

@@ -18,6 +18,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/trace"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
@@ -264,6 +265,9 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 	if err == nil {
 		err = s.store.AcceptWorkflow(ctx, row, step.StepForward)
 	}
+	if err == nil {
+		trace.Accepted(ctx, row.ID)
+	}
 	s.begun(ctx, step, err)
 	return out, err
 }
@@ -366,11 +370,12 @@ func (s *Server) resume(ctx context.Context, in *struct {
 	RunID
 	Body api.Selection
 },
-) (*body[api.Run], error) {
+) (_ *body[api.Run], err error) {
 	what := "run " + in.Run
 	if err := s.mayQueue(ctx, in.Project); err != nil {
 		return nil, err
 	}
+	defer s.queues.unless(&err, in.Project)
 	old, f, journal, err := s.pastFlow(ctx, in.Project, in.Run)
 	if err != nil {
 		return nil, s.explain(err, what)
