@@ -66,6 +66,9 @@ type dialect struct {
 	now   string // the database's time in milliseconds
 	begin string
 	setup string // of a connection that writes
+	// text, unless nil, makes a text one that the database takes: PostgreSQL takes neither NUL nor what isn't UTF-8. Who looks for such a text
+	// finds nothing, and a reason or a label is kept with U+FFFD in it.
+	text func(string) string
 	// patience bounds a transaction or a query; 0 for no bound: a file answers, or fails.
 	patience time.Duration
 	// writers is how many transactions write at the same time; with one, rows need no locks. Of several, one is for the audit log and the others
@@ -78,13 +81,30 @@ var (
 		goose: goose.DialectSQLite3, now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", begin: "BEGIN IMMEDIATE", writers: 1,
 	}
 	postgres = dialect{
-		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", begin: "BEGIN", setup: byKeys, writers: 2, patience: databasePatience,
+		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", begin: "BEGIN", setup: byKeys, text: printable, writers: 2, patience: databasePatience,
 	}
 )
 
 // byKeys has PostgreSQL look rows up by keys. A plan that reads a whole table is better while that is small, and kept for when it no longer
 // is. A plan that must read a whole table then has a cost above jit_above_cost, so JIT is off too.
 const byKeys = "SELECT set_config(name, 'off', false) FROM (VALUES ('enable_seqscan'), ('enable_hashjoin'), ('enable_mergejoin'), ('jit')) AS v(name)"
+
+func printable(text string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
+}
+
+// args returns the parameters of a statement as the database takes them.
+func (d dialect) args(all []any) []any {
+	if d.text == nil {
+		return all
+	}
+	for i, one := range all {
+		if text, ok := one.(string); ok {
+			all[i] = d.text(text)
+		}
+	}
+	return all
+}
 
 //go:embed migrations/*.sql
 var migrations embed.FS

@@ -285,7 +285,7 @@ func (c *connection) exec(ctx context.Context, q string, args ...any) (sql.Resul
 	if err != nil {
 		return nil, err
 	}
-	return s.ExecContext(ctx, args...)
+	return s.ExecContext(ctx, c.d.args(args)...)
 }
 
 // tx is a transaction that other writes share. dialect.sql says how statements are written.
@@ -330,7 +330,7 @@ func (c *connection) rows(ctx context.Context, scan func(*sql.Rows) error, q str
 	if err != nil {
 		return err
 	}
-	rows, err := s.QueryContext(ctx, args...)
+	rows, err := s.QueryContext(ctx, c.d.args(args)...)
 	if err != nil {
 		return err
 	}
@@ -356,7 +356,7 @@ func (s *Store) read(ctx context.Context, scan func(*sql.Rows) error, q string, 
 	if err != nil {
 		return err
 	}
-	rows, err := stmt.QueryContext(ctx, args...)
+	rows, err := stmt.QueryContext(ctx, s.d.args(args)...)
 	if err != nil {
 		return err
 	}

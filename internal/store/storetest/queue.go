@@ -176,6 +176,30 @@ func fences(t *testing.T, s Store) {
 	}
 }
 
+// oddTexts has texts that not every database keeps as they are: a reason may have what a tool has printed.
+func oddTexts(t *testing.T, s Store) {
+	const odd = "a\x00b\xffc"
+	c := claimed(t, s, "a", lease)
+	wrong := c
+	wrong.Run = odd
+	if _, err := s.Report(t.Context(), report(wrong, 1, 1, "one")); !errors.Is(err, store.ErrNotHeld) {
+		t.Errorf("a report of no run: %v", err)
+	}
+	if x, err := s.Extend(t.Context(), c.Runner, []store.Hold{{Run: odd, Attempt: 1}, {Run: "a", Attempt: c.Attempt}}, lease); err != nil || len(x.Lost) != 1 {
+		t.Errorf("extended: %+v, %v", x, err)
+	}
+	end := report(c, 1, 1, "one")
+	end.Ended = ended(run.Failed)
+	end.Ended.Reason, end.Ended.Code = odd, odd
+	if _, err := s.Report(t.Context(), end); err != nil {
+		t.Error(err)
+	}
+	r, err := s.Run(t.Context(), "p", "a")
+	if err != nil || r.Status != run.Failed || !strings.HasPrefix(r.Reason, "a") || !strings.HasSuffix(r.Reason, "c") {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func repeatedReports(t *testing.T, s Store) {
 	c := claimed(t, s, "a", lease)
 	for range 2 {
