@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,29 @@ func TestFollowAfterQuiet(t *testing.T) {
 	}
 	got := 0
 	if err := c.Follow(context.WithoutCancel(t.Context()), "p", "r", 0, func(run.Event) { got++ }, nil); err != nil || got != 1 {
+		t.Errorf("got %d events, %v", got, err)
+	}
+}
+
+// TestFollowWithoutResult follows a run that has ended, and whose events don't say how.
+func TestFollowWithoutResult(t *testing.T) {
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !strings.HasSuffix(r.URL.Path, "/events"):
+			_, _ = fmt.Fprint(w, `{"id":"r","status":"failed","finished":"2026-11-30T00:00:00Z"}`) // the test sees whether it comes
+		case r.Header.Get("Last-Event-ID") == "":
+			_, _ = fmt.Fprint(w, "data: {\"seq\":1,\"type\":\"log\",\"stream\":\"stdout\",\"data\":\"x\"}\n\n")
+		}
+	}))
+	defer front.Close()
+	c, err := NewClient(ClientOptions{Server: front.URL, Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got := 0
+	err = c.Follow(t.Context(), "p", "r", 0, func(run.Event) { got++ }, nil)
+	if got != 1 || err == nil || !strings.Contains(err.Error(), "run r has ended as failed, but the last of its events isn't its result") {
 		t.Errorf("got %d events, %v", got, err)
 	}
 }

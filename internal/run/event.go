@@ -187,7 +187,8 @@ func (o *Other) UnmarshalJSON(data []byte) error {
 	}
 	// Names are read without regard to their case, so another TYPE would take the place of the event's.
 	for name := range o.Fields {
-		if slices.Contains([]string{"seq", "time", "run", "step", "type"}, strings.ToLower(name)) {
+		same := func(own string) bool { return strings.EqualFold(own, name) } // as package json does: also seq and \u017feq
+		if slices.ContainsFunc([]string{"seq", "time", "run", "step", "type"}, same) {
 			delete(o.Fields, name)
 		}
 	}

@@ -37,7 +37,7 @@ func TestMessagesKeepEverything(t *testing.T) {
 func TestOtherEvents(t *testing.T) {
 	for sent, want := range map[string]string{
 		`{"seq":1,"time":"2026-01-02T03:04:05Z","run":"r","type":"news","b":[1,{"c":null}],"a":"x"}`:  `{"seq":7,"time":"2026-01-02T03:04:05Z","run":"q","step":"s","type":"news","a":"x","b":[1,{"c":null}]}`,
-		`{"seq":1,"TYPE":"result","STEP":"","status":"succeeded","type":"other","Seq":4}`:             `{"seq":7,"time":"0001-01-01T00:00:00Z","run":"q","step":"s","type":"other","status":"succeeded"}`,
+		`{"seq":1,"TYPE":"result","STEP":"","status":"succeeded","type":"other","Seq":4,"ſeq":5}`:     `{"seq":7,"time":"0001-01-01T00:00:00Z","run":"q","step":"s","type":"other","status":"succeeded"}`,
 		`{"seq":1,"time":"2026-01-02T03:04:05Z","run":"r","type":"bare"}`:                             `{"seq":7,"time":"2026-01-02T03:04:05Z","run":"q","step":"s","type":"bare"}`,
 		`{"seq":1,"time":"2026-01-02T03:04:05Z","run":"r","type":"state","state":"running","more":1}`: `{"seq":7,"time":"2026-01-02T03:04:05Z","run":"q","step":"s","type":"state","state":"running"}`,
 	} {

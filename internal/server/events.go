@@ -70,7 +70,7 @@ func (l *lines) addEvent(e run.Event, id string, seq int64) error {
 		breaks = int64(bytes.Count(e.Log.Bytes(), []byte("\n")))
 	}
 	l.add(line, breaks)
-	if len(l.text) > maxReport && e.Result == nil { // what is sent is shorter than what is stored
+	if len(l.text) > maxReport { // what is sent may be shorter than what is stored
 		return fmt.Errorf("the events up to %d of run %s have %d bytes; the most is %d", seq, id, len(l.text), maxReport)
 	}
 	return nil

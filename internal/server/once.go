@@ -97,6 +97,7 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 		a, err := s.store.Answer(c.Context(), o.Token, key)
 		switch {
 		case err == nil && !bytes.Equal(a.Print, print):
+			subject(c.Context(), defaultSubject(c)) // what the operation would have made isn't there
 			s.refuse(c, problem(http.StatusConflict, run.CodeKeyReused, "another request was sent with this "+api.KeyHeader, "use another key for each request, and the same one only to repeat a request"))
 			return
 		case err == nil:

@@ -142,6 +142,13 @@ func TestOnceAudited(t *testing.T) {
 		t.Fatalf("%+v", a)
 	}
 	one := r.keyed(t, admin, "k", "/projects/own/runs", `{"tool":"t"}`)
+	if a := r.keyed(t, admin, "k", "/projects/own/runs", `{"tool":"t","labels":{"a":"b"}}`); a.status != http.StatusConflict {
+		t.Errorf("%+v", a)
+	}
+	all, err := r.store.Entries(t.Context(), store.AuditFilter{Latest: true, Most: 1})
+	if err != nil || len(all) != 1 || all[0].Subject != "runs" || len(all[0].Details) != 0 {
+		t.Errorf("the entry names a run that wasn't made: %+v, %v", all, err)
+	}
 	r.queues.most = 1 // and one waits
 	clear(r.queues.have)
 	for name, c := range map[string]struct{ key, body, outcome, replayed, repeated string }{

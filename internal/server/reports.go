@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"regexp"
 	"slices"
@@ -22,13 +23,14 @@ type received struct {
 	api.Report
 	lines lines
 	state run.State // the last one that isn't an end; "" if it has none
+	ended bool      // a result has come
 }
 
 func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {
 	pool := who(ctx).Pool
 	return s.answer(func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error) {
 		read := s.readReport
-		if r.Header.Get("Content-Type") == api.ReportLines {
+		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == api.ReportLines {
 			read = s.readLines
 		}
 		one, err := read(r, w)
@@ -41,6 +43,11 @@ func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamRespo
 
 // readReport reads a report with events.
 func (s *Server) readReport(r *http.Request, w http.ResponseWriter) (*received, error) {
+	size := r.ContentLength
+	if size < 0 { // unknown
+		size = maxReport
+	}
+	defer s.large.enter(size)()
 	var in api.Report
 	if err := s.readJSON(r, w, &in); err != nil {
 		return nil, err
@@ -70,7 +77,7 @@ func reportOf(r *api.Report) (_ *received, err error) {
 // lines of output are kept as they are, if they are what a server would write. All others are read, and written again.
 func (s *Server) readLines(r *http.Request, w http.ResponseWriter) (*received, error) {
 	body := s.body(w, r, maxReport)
-	data := bytes.NewBuffer(make([]byte, 0, min(usualReport, max(0, r.ContentLength))+bytes.MinRead))
+	var data bytes.Buffer // it grows with what comes
 	if _, err := data.ReadFrom(body); err != nil {
 		if body.broken() {
 			return nil, cutShort(err)
@@ -78,6 +85,7 @@ func (s *Server) readLines(r *http.Request, w http.ResponseWriter) (*received, e
 		return nil, badReport(err)
 	}
 	head, text, _ := bytes.Cut(data.Bytes(), []byte("\n"))
+	defer s.large.enter(int64(data.Len()))()
 	one := &received{}
 	if err := json.Unmarshal(head, &one.Report); err != nil {
 		return nil, badReport(err)
@@ -105,7 +113,7 @@ func badReport(err error) error { return wrongReport(fmt.Sprintf("read the reque
 // addLine adds the next event.
 func (r *received) addLine(line []byte) error {
 	seq := r.First + int64(len(r.lines.ends))
-	if breaks, ok := run.LogLine(line, r.Run, seq); ok {
+	if breaks, ok := run.LogLine(line, r.Run, seq); ok && !r.ended {
 		if len(line) > maxEvent {
 			return badReport(tooLong(r.Run, seq, len(line)))
 		}
@@ -150,6 +158,10 @@ var underWay = []run.State{run.Pulling, run.Creating, run.Running}
 // take checks an event, and remembers its state.
 func (r *received) take(e *run.Event) error {
 	switch {
+	case r.ended:
+		return wrongReport("an event comes after the result")
+	case e.Result != nil:
+		r.ended = true
 	case e.Other != nil && !typeOfEvent.MatchString(e.Other.Type):
 		return wrongReport(fmt.Sprintf("%q is not a type of events", e.Other.Type))
 	case e.State != nil && slices.Contains(underWay, e.State.State):

@@ -182,6 +182,8 @@ func TestBadReportLines(t *testing.T) {
 		"long as written": {head + line(1, "run", strings.Repeat("\u2028", maxEvent/4)), "read the request: event 1 of run run has "},
 		"all too long":    {head + strings.Repeat(line(1, "run", strings.Repeat("<", maxEvent/8)), 25), "read the request: the events up to "},
 		"more than one":   {head + `{"run":"run","attempt":1,"first":1}`, "read the request: event 0 of run run has no type"},
+		"a long result":   {head + `{"type":"result","outputs":{"a":"` + strings.Repeat("<", maxReport/5) + `"}}` + "\n", "read the request: the events up to 1 of run run have "},
+		"after a result":  {head + `{"type":"result"}` + "\n" + line(2, "run", "a"), "an event comes after the result"},
 		"many":            {head + strings.Repeat("\n", mostEvents+1), "a report has 10001 events; the most is 10000"},
 		"a wrong end":     {`{"run":"run","attempt":1,"first":1,"result":{"status":"running"}}` + "\n", `a run can't end as "running"`},
 	} {
@@ -201,10 +203,39 @@ func TestBadReportLines(t *testing.T) {
 	}
 	// What it says of its number and its run is corrected.
 	body := head + line(7, "other", "a") + line(1, "run", "b")
-	if status, p := r.callAs(t, api.ReportLines, http.MethodPost, "/api/v1/runner/r/"+reporter+"/reports", r.tokens[RoleRunner], body); status != http.StatusOK {
+	if status, p := r.callAs(t, "Application/X-NDJSON; charset=utf-8", http.MethodPost, "/api/v1/runner/r/"+reporter+"/reports", r.tokens[RoleRunner], body); status != http.StatusOK {
 		t.Fatal(status, p)
 	}
 	if got, want := r.logOf(t, "run"), line(1, "RUN", "a")+line(2, "RUN", "b")+"0 lines"; got != want {
 		t.Errorf("the log is %s, want %s", got, want)
+	}
+}
+
+// TestLargeReports has a large report wait for its turn.
+func TestLargeReports(t *testing.T) {
+	r := newRig(t)
+	r.held(t, "run", 0)
+	one := api.Report{Holding: api.Holding{Run: "run", Attempt: 1}, First: 1}
+	for range 4 {
+		one.Events = append(one.Events, run.Event{Log: &run.Log{Stream: "stdout", Data: strings.Repeat("x", maxEvent-1000)}})
+	}
+	for range largeAtOnce {
+		r.large <- struct{}{}
+	}
+	done := make(chan int, 1)
+	go func() {
+		status, _ := r.callAs(t, api.ReportLines, http.MethodPost, "/api/v1/runner/r/"+reporter+"/reports", r.tokens[RoleRunner], asLines(t, one))
+		done <- status
+	}()
+	select {
+	case status := <-done:
+		t.Errorf("it has had its turn: %d", status)
+	case <-time.After(time.Second): // without the wait, it has had its turn by then
+	}
+	for range largeAtOnce {
+		<-r.large
+	}
+	if status := <-done; status != http.StatusOK {
+		t.Error(status)
 	}
 }

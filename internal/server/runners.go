@@ -44,11 +44,27 @@ func (s *Server) registerRunners() {
 	huma.Register(s.api, operation("runner-put-content", http.MethodPut, at+"/contents/{digest}", RoleRunner, "Send an artifact of an attempt"), s.putArtifact)
 }
 
-// maxReport bounds a report, and the lines of its events. A runner sends those of usualReport, except for a result.
+// maxReport bounds a report, and the lines of its events. A runner sends smaller ones.
+const maxReport = 16 << 20
+
+// usualReport is what nearly all reports are smaller than. The larger ones are read into events, and encoded, a few at a time: that takes many
+// times their size in memory.
 const (
-	maxReport   = 16 << 20
-	usualReport = 1 << 20
+	usualReport = 2 << 20
+	largeAtOnce = 2
 )
+
+// large has a place for each large report that may be worked on.
+type large chan struct{}
+
+// enter waits for a place, if a report of a size needs one, and returns what gives it back.
+func (l large) enter(size int64) (leave func()) {
+	if size < usualReport {
+		return func() {}
+	}
+	l <- struct{}{}
+	return func() { <-l }
+}
 
 // readJSON reads a request of a runner, in JSON. It isn't checked against a schema: fields of a newer runner are ignored, and
 // what is wrong with events only harms the run itself.
