@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -104,7 +105,13 @@ func reportLines(report *Report) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text = append(text, '\n')
+	size := 0
+	for _, e := range report.Events {
+		if size += 200; e.Log != nil {
+			size += len(e.Log.Data) + len(e.Log.Data)/16 // of escapes
+		}
+	}
+	text = slices.Grow(append(text, '\n'), size)
 	for i, e := range report.Events {
 		e.Seq, e.Run = report.First+int64(i), report.Run
 		line, err := e.MarshalJSON() // json.Marshal would check and copy it once more

@@ -77,7 +77,8 @@ func reportOf(r *api.Report) (_ *received, err error) {
 // lines of output are kept as they are, if they are what a server would write. All others are read, and written again.
 func (s *Server) readLines(r *http.Request, w http.ResponseWriter) (*received, error) {
 	body := s.body(w, r, maxReport)
-	var data bytes.Buffer // it grows with what comes
+	const room = 1 << 19 // what most reports need; of larger ones, it grows with what comes
+	data := bytes.NewBuffer(make([]byte, 0, min(room, max(0, r.ContentLength))+bytes.MinRead))
 	if _, err := data.ReadFrom(body); err != nil {
 		if body.broken() {
 			return nil, cutShort(err)
