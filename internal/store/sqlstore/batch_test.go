@@ -219,15 +219,7 @@ func manyTogether(t *testing.T, s *Store) {
 
 // TestRepeatedTogether has a request that was made already share a transaction with another write, which isn't carried out again for it.
 func TestRepeatedTogether(t *testing.T) {
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	s := openSQLite(t)
 	accept := func(id string) error {
 		o := &store.Once{Token: []byte("t"), Key: "k", Print: []byte("p"), Body: func(any) ([]byte, error) { return []byte(id), nil }}
 		return s.Accept(store.OnlyOnce(t.Context(), o), store.NewRun{ID: id, Project: "p", Pool: "default", Request: []byte("{}")}, nil)
@@ -246,14 +238,6 @@ func TestRepeatedTogether(t *testing.T) {
 }
 
 func TestManyTogether(t *testing.T) {
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	s := openSQLite(t)
 	manyTogether(t, s)
 }

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -10,17 +9,9 @@ import (
 
 // TestChunksReadsNoMore has a chunk that can't be read: a query reads it only if so much is asked for.
 func TestChunksReadsNoMore(t *testing.T) {
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	s := openSQLite(t)
 	const damaged = 4
-	err = s.write(t.Context(), func(ctx context.Context, tx *tx) error {
+	err := s.write(t.Context(), func(ctx context.Context, tx *tx) error {
 		for n := range int64(20) {
 			c := &store.Chunk{First: n + 1, Last: n + 1, Bytes: 64 << 10, Data: []byte("x")}
 			insertChunk(tx, "a", c)

@@ -9,6 +9,21 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
+// openSQLite opens a database, and closes it at the end of the test.
+func openSQLite(t *testing.T) *Store {
+	t.Helper()
+	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // TestGroup has three writes share a transaction: one that is refused, and so has changed nothing, leaves the others as they
 // are; one that fails has each of them carried out again on its own.
 func TestGroup(t *testing.T) {
@@ -21,15 +36,7 @@ func TestGroup(t *testing.T) {
 		"failed":  {failed, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := s.Close(); err != nil {
-					t.Error(err)
-				}
-			}()
+			s := openSQLite(t)
 			tries := make([]int, 3)
 			group := make([]*write, 3)
 			for i := range group {
@@ -61,15 +68,7 @@ func TestGroup(t *testing.T) {
 
 // TestBusy has another server be faster each time.
 func TestBusy(t *testing.T) {
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	s := openSQLite(t)
 	for _, faster := range []int{mostRetries, mostRetries + 1} {
 		tries := 0
 		err := s.write(t.Context(), func(context.Context, *tx) error {
@@ -99,15 +98,7 @@ func TestRefusedInGroup(t *testing.T) {
 		"drain a runner": {func(s *Store) error { _, err := s.DrainRunner(t.Context(), "none"); return err }, store.ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := s.Close(); err != nil {
-					t.Error(err)
-				}
-			}()
+			s := openSQLite(t)
 			if err := s.AddToken(t.Context(), store.Token{Hash: []byte("a"), Name: "a", Project: "p"}); err != nil {
 				t.Fatal(err)
 			}
