@@ -4,7 +4,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -157,12 +156,12 @@ func unsureCommit(t *testing.T, s *Store) {
 				return nil
 			}
 			pid := 0
-			err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&pid) }, `SELECT pg_backend_pid()`)
+			err := tx.rows(ctx, func(rows row) error { return rows.Scan(&pid) }, `SELECT pg_backend_pid()`)
 			if err != nil {
 				return err
 			}
 			// With a timeout, it waits until the other process has ended.
-			return s.read(ctx, func(*sql.Rows) error { return nil }, `SELECT pg_terminate_backend(?, 60000)`, pid)
+			return s.read(ctx, func(row) error { return nil }, `SELECT pg_terminate_backend(?, 60000)`, pid)
 		}}
 	}
 	if c := s.writer.carryOut(nil, group); c != nil {

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -20,7 +19,7 @@ const columns = `r.id, r.project, r.tool, r.version, r.kind, COALESCE(q.state, r
 	r.parent, r.step, r.resumes, r.cpu, r.memory, r.disk, r.limits
 	FROM runs r LEFT JOIN queue q ON q.run = r.id`
 
-func scanRun(rows *sql.Rows) (store.Run, error) {
+func scanRun(rows row) (store.Run, error) {
 	var r store.Run
 	var status, code, labels, needs, limits string
 	var cancel, accepted, started, finished, removed int64
@@ -55,7 +54,7 @@ func timeOf(ms int64) time.Time {
 // Run implements store.Runs.
 func (s *Store) Run(ctx context.Context, project, id string) (r store.Run, err error) {
 	found := false
-	err = s.read(ctx, func(rows *sql.Rows) (err error) {
+	err = s.read(ctx, func(rows row) (err error) {
 		found = true
 		r, err = scanRun(rows)
 		return err
@@ -83,7 +82,7 @@ func (s *Store) Runs(ctx context.Context, f store.Filter) ([]store.Run, error) {
 		}
 	}
 	runs := []store.Run{}
-	err := s.read(ctx, func(rows *sql.Rows) error {
+	err := s.read(ctx, func(rows row) error {
 		r, err := scanRun(rows)
 		runs = append(runs, r)
 		return err
@@ -114,7 +113,7 @@ var active = []run.State{run.Queued, run.Pulling, run.Creating, run.Running}
 
 // Request implements store.Runs.
 func (s *Store) Request(ctx context.Context, project, id string) (request []byte, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&request) },
+	err = s.read(ctx, func(rows row) error { return rows.Scan(&request) },
 		`SELECT q.request FROM requests q JOIN runs r ON r.id = q.run WHERE r.id = ? AND r.project = ?`, id, project)
 	if err == nil && request == nil {
 		err = store.ErrNotFound
