@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
@@ -59,7 +60,7 @@ func (l *loaded) kind() string {
 	return "tool"
 }
 
-// toolCache has the bundles that were used last, since reading one takes longer than everything else that a run needs.
+// toolCache has the bundles that were read last, since reading one takes longer than everything else that a run needs.
 type toolCache struct {
 	mu     sync.Mutex
 	have   map[string]*loaded
@@ -109,7 +110,7 @@ func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, err error)
 	}
 	dir, err := tempdir.New()
 	if err != nil {
-		return nil, err
+		return nil, &outageError{err}
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	folder := filepath.Join(dir.Path, "tool")
@@ -131,26 +132,43 @@ func wrongBundle(where, text string) error {
 	return p
 }
 
-// missingContentError says that the archive doesn't have a content. It may again: a folder that isn't mounted has nothing.
-type missingContentError struct{ error }
+// outageError is an error that isn't the definition's, whatever it wraps: a content is missing, which may only mean that the archive isn't
+// mounted, or the database doesn't answer, or there is no folder to read a bundle in.
+type outageError struct{ error }
 
-func (e *missingContentError) Unwrap() error { return e.error }
+func (e *outageError) Unwrap() error { return e.error }
 
-// outage says whether an error is the archive's, and not one of what a bundle defines.
+// noBundles are what the system answers when it can't do its work, whatever is in a bundle.
+var noBundles = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO, syscall.EROFS}
+
+// outage says whether an error goes away without a change of what a bundle defines.
 func outage(err error) bool {
-	var missing *missingContentError
+	var down *outageError
 	var kept *archive.Error
-	return errors.As(err, &missing) || errors.As(err, &kept) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return errors.As(err, &down) || errors.As(err, &kept) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		slices.ContainsFunc(noBundles, func(one error) bool { return errors.Is(err, one) })
+}
+
+// cantMake is the error of a file or folder that can't be made in a bundle's folder.
+func cantMake(where, what, file string, err error) error {
+	if outage(err) {
+		return fmt.Errorf("make %s %q: %w", what, file, err)
+	}
+	why := "another file has its name"
+	if errors.Is(err, syscall.ENAMETOOLONG) {
+		why = "its name is too long"
+	}
+	return wrongBundle(where, fmt.Sprintf("%s %q can't be made: %s", what, file, why))
 }
 
 // unpack makes a bundle's folder.
 func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err error) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
-		return err
+		return &outageError{err}
 	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return err
+		return &outageError{err}
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
 	size := int64(0)
@@ -177,7 +195,7 @@ func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err 
 		}
 		if dir := filepath.Dir(f.Path); dir != "." {
 			if err := root.MkdirAll(dir, 0o700); err != nil {
-				return wrongBundle(where, fmt.Sprintf("the folder of %q can't be made: another file has its name", f.Path))
+				return cantMake(where, "the folder of", f.Path, err)
 			}
 		}
 		if err := s.unpackFile(ctx, root, f, where); err != nil {
@@ -190,7 +208,7 @@ func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err 
 func (s *Server) unpackFile(ctx context.Context, root *os.Root, f api.File, where string) (err error) {
 	in, size, err := s.archive.Open(ctx, f.Digest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &missingContentError{wrongBundle(where, fmt.Sprintf("the content %s of %q was not sent", f.Digest, f.Path))}
+		return &outageError{wrongBundle(where, fmt.Sprintf("the content %s of %q was not sent", f.Digest, f.Path))}
 	}
 	if err != nil {
 		return err
@@ -205,7 +223,7 @@ func (s *Server) unpackFile(ctx context.Context, root *os.Root, f api.File, wher
 	}
 	out, err := root.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return wrongBundle(where, fmt.Sprintf("%q can't be made: another file has its name", f.Path))
+		return cantMake(where, "the file", f.Path, err)
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Close())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -36,7 +37,14 @@ type failing struct {
 // mostPause is the longest time until a workflow that can't go forward is tried again.
 const mostPause = time.Minute
 
-// went keeps how a step forward of a workflow went.
+// due forgets those of the failed ones that aren't due any longer: another server has taken them forward.
+func (f *flows) due(ids []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.failed, func(id string, _ failing) bool { return !slices.Contains(ids, id) })
+}
+
+// went remembers how a step forward of a workflow went.
 func (f *flows) went(id string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -82,7 +90,7 @@ func newFlows() *flows {
 	return &flows{more: make(chan struct{}, 1), have: map[string]keptFlow{}, failed: map[string]failing{}}
 }
 
-// poke has the workflows looked at to which something has happened.
+// poke makes forward look for workflows that are due.
 func (f *flows) poke() {
 	select {
 	case f.more <- struct{}{}:
@@ -131,8 +139,11 @@ func (s *Server) forward(ctx context.Context) {
 			return
 		}
 		for {
-			ids, err := s.store.Due(ctx, mostDue+s.flows.failing())
-			if err != nil && ctx.Err() == nil {
+			most := mostDue + s.flows.failing()
+			ids, err := s.store.Due(ctx, most)
+			if err == nil && len(ids) < most { // otherwise, there may be others
+				s.flows.due(ids)
+			} else if err != nil && ctx.Err() == nil {
 				s.log.Error("look for workflows to take forward", "error", err)
 			}
 			if ids = s.flows.ready(ids); len(ids) == 0 || !s.forwardAll(ctx, ids) {

@@ -68,21 +68,7 @@ func (s *Server) planned(ctx context.Context, q flowRequest, find func(name stri
 		return nil, errors.New("it is not a workflow")
 	}
 	w := l.workflow.Clone()
-	var down error // ResolveBy keeps only the text of an error
-	err = w.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
-		if step.Uses.Tool != nil {
-			return step.Uses.Tool, nil
-		}
-		t, err := find(step.Uses.Name)
-		if outage(err) {
-			down = err
-		}
-		return t, err
-	})
-	if down != nil {
-		return nil, down
-	}
-	if err != nil {
+	if err := resolve(w, find); err != nil {
 		return nil, relative(err, l.folder)
 	}
 	if q.Timeout != "" {
@@ -95,6 +81,25 @@ func (s *Server) planned(ctx context.Context, q flowRequest, find func(name stri
 		return nil, err
 	}
 	return &flow{q, workflow.NewPlan(w, values), l.folder}, nil
+}
+
+// resolve gives the steps of a workflow the tools that it names and doesn't bring along.
+func resolve(w *definition.Workflow, find func(name string) (*tool.Tool, error)) error {
+	var down error // ResolveBy keeps only the text of an error
+	err := w.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
+		if step.Uses.Tool != nil {
+			return step.Uses.Tool, nil
+		}
+		t, err := find(step.Uses.Name)
+		if outage(err) {
+			down = err
+		}
+		return t, err
+	})
+	if down != nil {
+		return down
+	}
+	return err
 }
 
 // pinned returns the tools of a request.
@@ -121,7 +126,7 @@ func (s *Server) latest(ctx context.Context, project string, tools map[string]pi
 				return nil, fmt.Errorf("neither the workflow's folder nor the project %s has the tool %s; push it first: mayfly tool push", project, name)
 			}
 			if err != nil {
-				return nil, err
+				return nil, &outageError{err}
 			}
 			if v.Kind != "tool" {
 				return nil, fmt.Errorf("%s is a workflow of the project %s, and a step runs a tool", name, project)
@@ -140,12 +145,7 @@ func (s *Server) latest(ctx context.Context, project string, tools map[string]pi
 func (s *Server) checkWorkflow(ctx context.Context, project string, l *loaded) error {
 	w := l.workflow.Clone()
 	tools := map[string]pin{}
-	err := w.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
-		if step.Uses.Tool != nil {
-			return step.Uses.Tool, nil
-		}
-		return s.latest(ctx, project, tools)(step.Uses.Name)
-	})
+	err := resolve(w, s.latest(ctx, project, tools))
 	if err == nil {
 		err = workflow.CheckConditions(ctx, workflow.NewPlan(w, nil), s.conditions)
 	}
