@@ -92,6 +92,7 @@ type Server struct {
 	readiness  readiness
 	compactor  *compactor
 	large      large
+	coming     coming
 	conditions condition.Evaluator
 	keepAlive  time.Duration // how often a stream says something; only tests change it
 	api        huma.API
@@ -122,7 +123,7 @@ func New(o Options) *Server {
 	s := &Server{
 		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
 		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
-		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), mux: http.NewServeMux(), stop: func() {},
+		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
 	}
 	s.keepAlive = keepAlive
 	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
