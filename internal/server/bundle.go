@@ -13,9 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
@@ -49,8 +47,7 @@ type loaded struct {
 	digest   string // of the bundle, and its manifest
 	manifest []byte
 	warnings []shape.Problem
-	folder   string    // where it was read, which is gone; positions begin with it
-	at       time.Time // when its trees of files were put into the archive
+	folder   string // where it was read, which is gone; positions begin with it
 }
 
 func (l *loaded) kind() string {
@@ -60,44 +57,30 @@ func (l *loaded) kind() string {
 	return "tool"
 }
 
-// toolCache has the bundles that were read last, since reading one takes longer than everything else that a run needs.
-type toolCache struct {
-	mu     sync.Mutex
-	have   map[string]*loaded
-	oldest []string
+// bytes is about how much memory it takes.
+func (l *loaded) bytes() int {
+	n := 16<<10 + 2*len(l.manifest)
+	add := func(t *tool.Tool) {
+		if t != nil && t.Script != nil {
+			n += len(t.Script.Text)
+		}
+	}
+	add(l.tool)
+	if l.workflow != nil {
+		for _, step := range l.workflow.All() {
+			add(step.Uses.Tool)
+		}
+	}
+	return n
 }
 
 const (
-	mostCached = 1000
-	// loadedFor is for how long a bundle is cached. After that, its tree of files is put into the archive again: what no run
+	// mostCached is how many bytes of bundles are kept, since reading one takes longer than everything else that a run needs.
+	mostCached = 64 << 20
+	// loadedFor is for how long a bundle is kept. After that, its tree of files is put into the archive again: what no run
 	// has needed for longer than orphaned is deleted there.
 	loadedFor = orphaned / 2
 )
-
-func newToolCache() *toolCache { return &toolCache{have: map[string]*loaded{}} }
-
-func (c *toolCache) get(digest string) *loaded {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l := c.have[digest]; l != nil && time.Since(l.at) < loadedFor {
-		return l
-	}
-	return nil
-}
-
-func (c *toolCache) put(digest string, l *loaded) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.have[digest] != nil {
-		c.have[digest] = l
-		return
-	}
-	if len(c.oldest) == mostCached {
-		delete(c.have, c.oldest[0])
-		c.oldest = c.oldest[1:]
-	}
-	c.have[digest], c.oldest = l, append(c.oldest, digest)
-}
 
 // load reads what a bundle defines. Its contents must be in the archive.
 func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, err error) {
@@ -105,7 +88,7 @@ func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, err error)
 	if err != nil {
 		return nil, err
 	}
-	if l := s.tools.get(digest); l != nil {
+	if l, ok := s.tools.get(digest); ok {
 		return l, nil
 	}
 	dir, err := tempdir.New()
@@ -122,7 +105,7 @@ func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, err error)
 		return nil, relative(err, folder)
 	}
 	l.digest, l.manifest = digest, manifest
-	s.tools.put(digest, l)
+	s.tools.put(digest, l, l.bytes())
 	return l, nil
 }
 
@@ -245,7 +228,7 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 		return nil, err
 	}
 	sent(def)
-	l := &loaded{warnings: relativeTo(folder, def.Warnings()), folder: folder, at: time.Now()}
+	l := &loaded{warnings: relativeTo(folder, def.Warnings()), folder: folder}
 	in := &bundled{s: s, trees: content.Store(filepath.Join(dir, "trees")), root: folder, dir: filepath.Dir(filepath.Join(folder, filepath.FromSlash(b.Definition)))}
 	if def.Workflow != nil {
 		l.workflow = def.Workflow

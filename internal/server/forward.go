@@ -21,10 +21,9 @@ import (
 // flows takes workflows forward. It keeps none of them: what it remembers is what they were asked for, which doesn't change.
 type flows struct {
 	more chan struct{} // something may have happened to a workflow
+	have *first[*flow] // by the run
 
 	mu     sync.Mutex
-	have   map[string]keptFlow // by the run
-	oldest []string
 	failed map[string]failing // those that can't go forward at the moment
 }
 
@@ -77,17 +76,12 @@ func (f *flows) failing() int {
 	return len(f.failed)
 }
 
-// keptFlow is a flow that was read some time ago.
-type keptFlow struct {
-	*flow
-	at time.Time
-}
+// mostFlows is how many bytes of what workflows were asked for are remembered.
+const mostFlows = 64 << 20
 
-// mostFlows bounds how many are remembered.
-const mostFlows = 1000
-
+// newFlows remembers workflows for no longer than the archive keeps all files of their tools.
 func newFlows() *flows {
-	return &flows{more: make(chan struct{}, 1), have: map[string]keptFlow{}, failed: map[string]failing{}}
+	return &flows{more: make(chan struct{}, 1), have: newFirst[*flow](loadedFor, mostFlows), failed: map[string]failing{}}
 }
 
 // poke makes forward look for workflows that are due.
@@ -96,29 +90,6 @@ func (f *flows) poke() {
 	case f.more <- struct{}{}:
 	default: // they will be
 	}
-}
-
-// get returns a workflow unless it was read so long ago that the archive may have lost files of its tools since (loadedFor).
-func (f *flows) get(id string) *flow {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if one := f.have[id]; time.Since(one.at) < loadedFor {
-		return one.flow
-	}
-	return nil
-}
-
-func (f *flows) put(id string, one *flow) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, ok := f.have[id]; !ok {
-		if len(f.oldest) == mostFlows {
-			delete(f.have, f.oldest[0])
-			f.oldest = f.oldest[1:]
-		}
-		f.oldest = append(f.oldest, id)
-	}
-	f.have[id] = keptFlow{one, time.Now()}
 }
 
 const (

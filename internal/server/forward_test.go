@@ -30,7 +30,7 @@ func TestOutages(t *testing.T) {
 	}
 	good := os.TempDir()
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
-	r.flows, r.tools = newFlows(), newToolCache() // as if another server took it forward
+	r.flows, r.tools = newFlows(), newFirst[*loaded](loadedFor, mostCached) // as if another server took it forward
 	if err := r.forwardOne(t.Context(), flow.ID); !outage(err) {
 		t.Errorf("without a folder for temporary files: %v", err)
 	}
@@ -89,7 +89,7 @@ func TestUnmountedArchive(t *testing.T) {
 				t.Fatalf("%+v, %v", answer, err)
 			}
 			dir, _ := r.archive.In.(archive.Dir)
-			r.flows, r.tools = newFlows(), newToolCache() // as if another server took it forward
+			r.flows, r.tools = newFlows(), newFirst[*loaded](loadedFor, mostCached) // as if another server took it forward
 			if name == "a tool of a project" {
 				w, err := r.store.Workflow(t.Context(), flow.ID)
 				if err != nil {
@@ -127,7 +127,7 @@ func TestUnmountedArchive(t *testing.T) {
 func TestCancelUnreadable(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, r *rig, id string){
 		"its files are missing": func(t *testing.T, r *rig, _ string) {
-			r.flows, r.tools = newFlows(), newToolCache()
+			r.flows, r.tools = newFlows(), newFirst[*loaded](loadedFor, mostCached)
 			dir, _ := r.archive.In.(archive.Dir)
 			if err := os.RemoveAll(string(dir)); err != nil {
 				t.Fatal(err)

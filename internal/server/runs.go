@@ -267,7 +267,7 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 	if err != nil {
 		return nil, nil, 0, s.explain(err, versionText(n.Tool, n.Version))
 	}
-	if l := s.tools.get(v.Digest); l != nil && l.workflow == nil {
+	if l, ok := s.tools.get(v.Digest); ok && l.workflow == nil {
 		return l, nil, v.Version, nil
 	}
 	var b api.Bundle

@@ -305,7 +305,7 @@ func journalOf(lines [][]byte) iter.Seq2[workflow.Entry, error] {
 
 // flowOf reads the workflow of a run in the store.
 func (s *Server) flowOf(ctx context.Context, id string, request []byte) (*flow, error) {
-	if f := s.flows.get(id); f != nil {
+	if f, ok := s.flows.have.get(id); ok {
 		return f, nil
 	}
 	var q flowRequest
@@ -316,7 +316,7 @@ func (s *Server) flowOf(ctx context.Context, id string, request []byte) (*flow, 
 	if err != nil {
 		return nil, fmt.Errorf("read the workflow of run %s: %w", id, err)
 	}
-	s.flows.put(id, f)
+	s.flows.have.put(id, f, 16<<10+2*len(request))
 	return f, nil
 }
 
