@@ -14,8 +14,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // received is what a runner reports: with its events, or with their lines.
@@ -216,8 +218,19 @@ func wrongCount(events int) error {
 
 // check says what is wrong with the result of a report. A workflow whose step has no end can't go on, whoever asks for its end.
 func (r *received) check() error {
-	if r.Result != nil && !slices.Contains(run.Ends(), r.Result.Status) {
+	if r.Result == nil {
+		return nil
+	}
+	if !slices.Contains(run.Ends(), r.Result.Status) {
 		return wrongReport(fmt.Sprintf("a run can't end as %q", r.Result.Status))
+	}
+	for name, digest := range r.Result.Artifacts {
+		if wrong, _ := tool.CheckFileName(name); wrong != "" {
+			return wrongReport(fmt.Sprintf("the name of an artifact, %q, %s", name, wrong))
+		}
+		if _, err := content.Digits(digest); err != nil {
+			return wrongReport(fmt.Sprintf("the digest of the artifact %s is not sha256:HEX", name))
+		}
 	}
 	return nil
 }

@@ -198,6 +198,8 @@ func TestBadReportLines(t *testing.T) {
 		"a long result":   {head + `{"type":"result","outputs":{"a":"` + strings.Repeat("<", maxReport/5) + `"}}` + "\n", "event 1 of run run has "},
 		"after a result":  {head + `{"type":"result"}` + "\n" + line(2, "run", "a"), "an event comes after the result"},
 		"many":            {head + strings.Repeat("\n", mostEvents+1), "a report has 10001 events; the most is 10000"},
+		"an artifact":     {`{"run":"run","attempt":1,"first":1,"result":{"status":"succeeded","artifacts":{"../a":"sha256:0"}}}` + "\n", `the name of an artifact, "../a", is not a name`},
+		"not a digest":    {`{"run":"run","attempt":1,"first":1,"result":{"status":"succeeded","artifacts":{"a":"sha256:0"}}}` + "\n", `the digest of the artifact a is not sha256:HEX`},
 		"a wrong end":     {`{"run":"run","attempt":1,"first":1,"result":{"status":"running"}}` + "\n", `a run can't end as "running"`},
 	} {
 		t.Run(name, func(t *testing.T) {
