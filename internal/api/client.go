@@ -273,33 +273,6 @@ func (c *Client) Run(ctx context.Context, in, id string) (*Run, error) {
 	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id), nil, out)
 }
 
-// RunFilter selects runs.
-type RunFilter struct {
-	Tool   string
-	Status []string
-	Limit  int
-	Cursor string
-}
-
-// Runs returns a page of runs.
-func (c *Client) Runs(ctx context.Context, in string, f RunFilter) (*RunList, error) {
-	q := url.Values{}
-	if f.Tool != "" {
-		q.Set("tool", f.Tool)
-	}
-	if len(f.Status) > 0 {
-		q.Set("status", strings.Join(f.Status, ","))
-	}
-	if f.Limit > 0 {
-		q.Set("limit", fmt.Sprint(f.Limit))
-	}
-	if f.Cursor != "" {
-		q.Set("cursor", f.Cursor)
-	}
-	out := &RunList{}
-	return out, c.call(ctx, http.MethodGet, project(in)+"/runs?"+q.Encode(), nil, out)
-}
-
 // Cancel asks for the end of a run.
 func (c *Client) Cancel(ctx context.Context, in, id string) (*Run, error) {
 	out := &Run{}

@@ -104,8 +104,8 @@ type Run struct {
 	Resumes string `json:"resumes,omitempty" doc:"the run of a workflow that this one goes on from"`
 }
 
-// RunList is a page of runs, the newest first.
+// RunList is a page of runs, the newest first. A page may have fewer runs than were asked for, also none, although Next is set.
 type RunList struct {
 	Runs []Run  `json:"runs"`
-	Next string `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
+	Next string `json:"next,omitempty" doc:"the cursor of the next page, which there may be although this one has fewer runs than were asked for, or none; empty on the last one"`
 }

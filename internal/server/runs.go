@@ -29,7 +29,7 @@ func (s *Server) registerRuns() {
 	create := operation("create-run", http.MethodPost, "/projects/{project}/runs", RoleOperator, "Run a tool or a definition")
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(s.api, create, s.createRun)
-	huma.Register(s.api, operation("list-runs", http.MethodGet, "/projects/{project}/runs", RoleViewer, "List runs, the newest first"), s.listRuns)
+	s.registerRunList()
 	huma.Register(s.api, operation("get-run", http.MethodGet, "/projects/{project}/runs/{run}", RoleViewer, "Get a run"), s.getRun)
 	huma.Register(s.api, operation("cancel-run", http.MethodPost, "/projects/{project}/runs/{run}/cancel", RoleOperator, "Ask for the end of a run"), s.cancelRun)
 	rerun := operation("rerun", http.MethodPost, "/projects/{project}/runs/{run}/rerun", RoleOperator, "Run the same again: the same definition and inputs")
@@ -332,33 +332,6 @@ func (s *Server) getRun(ctx context.Context, in *struct {
 		out.Body.Waiting, err = s.whyWaiting(ctx, r.Pool, r.Needs, r.Size)
 	}
 	return out, s.explain(err, "run "+in.Run)
-}
-
-func (s *Server) listRuns(ctx context.Context, in *struct {
-	InProject
-	Tool   string   `query:"tool" doc:"only runs of this tool"`
-	Status []string `query:"status" maxItems:"20" doc:"only runs with one of these states"`
-	Limit  int      `query:"limit" minimum:"1" maximum:"1000" default:"50"`
-	Cursor string   `query:"cursor" maxLength:"64" doc:"next of the page before"`
-},
-) (*body[api.RunList], error) {
-	f := store.Filter{Project: in.Project, Tool: in.Tool, Before: in.Cursor, Most: in.Limit + 1}
-	for _, st := range in.Status {
-		f.Status = append(f.Status, run.State(st))
-	}
-	runs, err := s.store.Runs(ctx, f)
-	if err != nil {
-		return nil, s.explain(err, "run")
-	}
-	out := &body[api.RunList]{Body: api.RunList{Runs: []api.Run{}}}
-	if len(runs) > in.Limit {
-		runs = runs[:in.Limit]
-		out.Body.Next = runs[in.Limit-1].ID
-	}
-	for _, r := range runs {
-		out.Body.Runs = append(out.Body.Runs, runOf(r))
-	}
-	return out, nil
 }
 
 func (s *Server) cancelRun(ctx context.Context, in *struct {
