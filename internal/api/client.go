@@ -273,6 +273,12 @@ func (c *Client) Run(ctx context.Context, in, id string) (*Run, error) {
 	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id), nil, out)
 }
 
+// Result returns the result of a run that has ended.
+func (c *Client) Result(ctx context.Context, in, id string) (*run.Result, error) {
+	out := &run.Result{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/result", nil, out)
+}
+
 // Cancel asks for the end of a run.
 func (c *Client) Cancel(ctx context.Context, in, id string) (*Run, error) {
 	out := &Run{}

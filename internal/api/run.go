@@ -96,6 +96,9 @@ type Run struct {
 	AcceptedBy string    `json:"accepted_by"`
 	Started    time.Time `json:"started,omitzero" doc:"when a runner took it first"`
 	Finished   time.Time `json:"finished,omitzero"`
+	Events     int64     `json:"events" doc:"how many events it has so far; the last one has this number"`
+	Lines      int64     `json:"lines" doc:"how many lines it has printed so far, by their line breaks"`
+	Bytes      int64     `json:"bytes" doc:"the size of its events so far, as JSON"`
 	// LogRemoved is set for a run whose log the server has not kept.
 	LogRemoved time.Time `json:"log_removed,omitzero" doc:"when its events were removed, since the server keeps them for a limited time, or up to a size"`
 

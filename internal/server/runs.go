@@ -314,6 +314,7 @@ func runOf(r store.Run) api.Run {
 		ID: r.ID, Project: r.Project, Tool: r.Tool, Version: r.Version, Kind: r.Kind, Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason,
 		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Needs: r.Needs, Priority: r.Priority, Cancelling: r.Cancelling,
 		Accepted: r.Accepted, AcceptedBy: r.AcceptedBy, Started: r.Started, Finished: r.Finished, LogRemoved: r.LogRemoved,
+		Events: r.Events, Lines: r.Lines, Bytes: r.EventBytes,
 		Parent: r.Parent.Run, Step: r.Parent.Step, Resumes: r.Resumes,
 	}
 }

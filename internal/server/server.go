@@ -157,6 +157,7 @@ func New(o Options) *Server {
 	s.registerLogs()
 	s.registerSamples()
 	s.registerArtifacts()
+	s.registerResults()
 	s.registerRunners()
 	s.registerTokens()
 	s.registerSecrets()
