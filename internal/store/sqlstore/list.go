@@ -53,14 +53,17 @@ func (s *Store) Runs(ctx context.Context, f store.Filter) (runs []store.Run, nex
 	runs = []store.Run{}
 	from := "" // of no place, runs with smaller ids were looked at
 	for _, p := range places {
+		ids := idsOf(f)
 		if rest.where != "" && f.Look > 0 {
-			last, err := s.lastOf(ctx, p.in, f.Look)
+			last, err := s.lastOf(ctx, all(p.in, ids), f.Look)
 			if err != nil {
 				return nil, "", err
 			}
-			p.in, from = all(p.in, condition{"r.id >= ?", []any{last}}), max(from, last)
+			f := f
+			f.From, from = max(f.From, last), max(from, last)
+			ids = idsOf(f)
 		}
-		where := all(p.in, p.also, rest)
+		where := all(p.in, ids, p.also, rest)
 		err = s.read(ctx, func(rows *sql.Rows) error {
 			r, err := scanRun(rows)
 			runs = append(runs, r)
@@ -79,6 +82,12 @@ func (s *Store) Runs(ctx context.Context, f store.Filter) (runs []store.Run, nex
 	return runs, from, nil
 }
 
+// idsOf is the range of ids of a list. It is the only one of a statement, since SQLite looks up one bound of each side in an index, and compares
+// others run by run.
+func idsOf(f store.Filter) condition {
+	return condition{"r.id >= ? AND r.id < ?", []any{f.From, cmp.Or(f.Before, lastID)}}
+}
+
 // lastOf returns the id of the last one of so many runs of a place; "" if there are fewer.
 func (s *Store) lastOf(ctx context.Context, in condition, runs int) (id string, err error) {
 	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&id) },
@@ -88,8 +97,7 @@ func (s *Store) lastOf(ctx context.Context, in condition, runs int) (id string, 
 
 // placesOf returns where runs of a list are, and what else is compared.
 func placesOf(f store.Filter) (places []place, rest condition, err error) {
-	before := cmp.Or(f.Before, lastID)
-	in := condition{"r.project = ? AND r.parent = ? AND r.id >= ? AND r.id < ?", []any{f.Project, f.Parent, f.From, before}}
+	in := condition{"r.project = ? AND r.parent = ?", []any{f.Project, f.Parent}}
 	if rest, err = compared(f); err != nil {
 		return nil, rest, err
 	}
