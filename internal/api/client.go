@@ -279,6 +279,12 @@ func (c *Client) Result(ctx context.Context, in, id string) (*run.Result, error)
 	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/result", nil, out)
 }
 
+// Request returns what was asked for with a run.
+func (c *Client) Request(ctx context.Context, in, id string) (*RunRequest, error) {
+	out := &RunRequest{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/request", nil, out)
+}
+
 // Cancel asks for the end of a run.
 func (c *Client) Cancel(ctx context.Context, in, id string) (*Run, error) {
 	out := &Run{}

@@ -92,7 +92,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
 		return nil, err
 	}
-	data, err := s.keepRequest(ctx, req, false)
+	data, err := s.keepRequest(ctx, keptRequest{req, asked{n.Set, n.Bundle}}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +249,7 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte) (*ap
 	if err := s.asks(ctx, &row, tool, req.Tool); err != nil {
 		return nil, err
 	}
-	return s.enqueue(ctx, row, req, secret)
+	return s.enqueue(ctx, row, req.Request, secret)
 }
 
 // asked returns what a run is of.

@@ -158,6 +158,7 @@ func New(o Options) *Server {
 	s.registerSamples()
 	s.registerArtifacts()
 	s.registerResults()
+	s.registerRequests()
 	s.registerRunners()
 	s.registerTokens()
 	s.registerSecrets()
