@@ -291,10 +291,14 @@ func (c *Client) Cancel(ctx context.Context, in, id string) (*Run, error) {
 	return out, c.call(ctx, http.MethodPost, project(in)+"/runs/"+url.PathEscape(id)+"/cancel", nil, out)
 }
 
-// Rerun runs the same again.
-func (c *Client) Rerun(ctx context.Context, in, id string) (*Run, error) {
+// Rerun runs the same again, with changes unless they are nil.
+func (c *Client) Rerun(ctx context.Context, in, id string, changes *Changes) (*Run, error) {
 	out := &Run{}
-	return out, c.create(ctx, project(in)+"/runs/"+url.PathEscape(id)+"/rerun", nil, out)
+	var body any
+	if changes != nil {
+		body = changes
+	}
+	return out, c.create(ctx, project(in)+"/runs/"+url.PathEscape(id)+"/rerun", body, out)
 }
 
 // Resume goes on with a run of a workflow that has ended, as a new run.

@@ -37,6 +37,13 @@ type Concurrency struct {
 	Limit int    `json:"limit" minimum:"1" maximum:"100000" doc:"as many run at once, of those that wait with the key"`
 }
 
+// Changes are what a repeated run has that the old one hadn't. What they don't name stays as it was.
+type Changes struct {
+	Inputs      map[string]any    `json:"inputs,omitempty" doc:"values for the args, instead of those of the old run"`
+	Environment map[string]string `json:"environment,omitempty" doc:"variables, instead of those of the old run"`
+	Set         map[string]string `json:"set,omitempty" doc:"overrides, instead of those of the old run"`
+}
+
 // Selection selects steps of a workflow. The zero Selection selects all.
 type Selection struct {
 	From string   `json:"from,omitempty" maxLength:"253" doc:"only this step and those after it"`

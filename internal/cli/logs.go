@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -165,21 +166,32 @@ func newRerunCommand(s streams) *cobra.Command {
 	f := &runFlags{grace: run.DefaultGrace}
 	c := &cobra.Command{
 		Use: "rerun RUN", Short: "Run on a server the same as an earlier run", Args: cobra.ExactArgs(1),
-		Long:    "Run on a server the same as an earlier run: the same definition and inputs, also if the tool has a newer version.",
-		Example: "  mayfly rerun 01a20974-721d-7515-b4bb-132b84d3651b",
+		Long: `Run on a server the same as an earlier run: the same definition and inputs, also if the tool has a newer version. Flags change single
+inputs, variables and settings; what they don't name stays as it was.`,
+		Example: `  mayfly rerun 01a20974-721d-7515-b4bb-132b84d3651b
+  mayfly rerun 01a20974-721d-7515-b4bb-132b84d3651b --arg version=1.3 --memory 1Gi`,
 		RunE: func(c *cobra.Command, args []string) error {
+			changes, err := f.values()
+			var wrong *usageError
+			if errors.As(err, &wrong) { // it names mayfly run
+				err = &usageError{command: c.CommandPath(), err: wrong.err}
+			}
+			if err != nil {
+				return err
+			}
 			r, err := f.where.mustOpen("mayfly rerun")
 			if err != nil {
 				return err
 			}
 			defer r.Close()
-			one, err := r.Rerun(c.Context(), r.Project, args[0])
+			one, err := r.Rerun(c.Context(), r.Project, args[0], changes)
 			if err != nil {
 				return err
 			}
 			return f.accepted(c.Context(), s, r, one)
 		},
 	}
+	f.addValues(c.Flags())
 	f.where.add(c.Flags())
 	c.Flags().BoolVar(&f.detach, "detach", false, "print the run's id, and don't wait for it")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print only the tool's own output")

@@ -46,3 +46,13 @@ func TestRunListFlagsAreForServers(t *testing.T) {
 		}
 	}
 }
+
+// TestRerunFlags has a wrong flag refused before a server is asked, by the name of the command that was given.
+func TestRerunFlags(t *testing.T) {
+	c := quietly(newRerunCommand(streams{}))
+	c.SetArgs([]string{"RUN", "--arg", "x"})
+	var wrong *usageError
+	if err := c.ExecuteContext(t.Context()); !errors.As(err, &wrong) || wrong.command != "rerun" || !strings.Contains(err.Error(), `--arg "x" is not NAME=VALUE`) {
+		t.Errorf("%v, %+v", err, wrong)
+	}
+}

@@ -32,9 +32,7 @@ func (s *Server) registerRuns() {
 	s.registerRunList()
 	huma.Register(s.api, operation("get-run", http.MethodGet, "/projects/{project}/runs/{run}", RoleViewer, "Get a run"), s.getRun)
 	huma.Register(s.api, operation("cancel-run", http.MethodPost, "/projects/{project}/runs/{run}/cancel", RoleOperator, "Ask for the end of a run"), s.cancelRun)
-	rerun := operation("rerun", http.MethodPost, "/projects/{project}/runs/{run}/rerun", RoleOperator, "Run the same again: the same definition and inputs")
-	rerun.DefaultStatus = http.StatusCreated
-	huma.Register(s.api, rerun, s.rerun)
+	s.registerRerun()
 	huma.Register(s.api, operation("follow-run", http.MethodGet, "/projects/{project}/runs/{run}/events", RoleViewer,
 		"Follow the events of a run, as server-sent events, from its beginning or after Last-Event-ID"), s.followRun)
 }
@@ -191,67 +189,6 @@ func withLabels(needs []string) string {
 	return " with the label " + strings.Join(needs, " and ")
 }
 
-func (s *Server) rerun(ctx context.Context, in *struct {
-	InProject
-	RunID
-},
-) (_ *body[api.Run], err error) {
-	what := "run " + in.Run
-	if err := s.mayQueue(ctx, in.Project); err != nil {
-		return nil, err
-	}
-	defer s.queues.unless(&err, in.Project)
-	old, err := s.store.Run(ctx, in.Project, in.Run)
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	data, err := s.store.Request(ctx, in.Project, in.Run)
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	if err := s.mayRepeat(ctx, in.Project, old); err != nil {
-		return nil, err
-	}
-	var r *api.Run
-	if old.Kind == "workflow" {
-		r, err = s.rerunWorkflow(ctx, old, data)
-	} else {
-		r, err = s.rerunTool(ctx, old, data)
-	}
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	return &body[api.Run]{Body: *r}, nil
-}
-
-// rerunTool runs a tool again. A step of a workflow that is repeated is a run of its own.
-func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte) (*api.Run, error) {
-	req, secret, err := s.openRequest(ctx, data)
-	if err != nil {
-		return nil, fmt.Errorf("read the request: %w", err)
-	}
-	tool := old.Tool
-	if old.Version == 0 {
-		tool = ""
-	}
-	if err := s.mayRun(ctx, old.Project, tool, req.Tool); err != nil {
-		return nil, err
-	}
-	if err := s.maySecrets(ctx, old.Project, tool, req.Tool.SecretNames()); err != nil {
-		return nil, err
-	}
-	req.ID, req.Step = run.NewID(), ""
-	row := repeated(ctx, old, "")
-	row.ID = req.ID
-	if row.Request, err = s.keepRequest(ctx, req, secret); err != nil {
-		return nil, err
-	}
-	if err := s.asks(ctx, &row, tool, req.Tool); err != nil {
-		return nil, err
-	}
-	return s.enqueue(ctx, row, req.Request, secret)
-}
-
 // asked returns what a run is of.
 func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loaded, *api.Bundle, int, error) {
 	if (n.Tool == "") == (n.Bundle == nil) {
@@ -281,10 +218,8 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 // request is the message that a runner gets.
 func request(project string, t *tool.Tool, n *api.NewRun) (*run.Request, error) {
 	t = t.Clone()
-	for _, name := range slices.Sorted(maps.Keys(n.Set)) {
-		if err := override(t, name, n.Set[name]); err != nil {
-			return nil, wrongSetting(name, err)
-		}
+	if err := overrideAll(t, n.Set); err != nil {
+		return nil, err
 	}
 	if _, err := t.Inputs(n.Inputs); err != nil {
 		return nil, err
@@ -294,6 +229,15 @@ func request(project string, t *tool.Tool, n *api.NewRun) (*run.Request, error) 
 		req.Environment = append(req.Environment, tool.EnvVar{Name: name, Value: n.Environment[name]})
 	}
 	return req, nil
+}
+
+func overrideAll(t *tool.Tool, set map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if err := override(t, name, set[name]); err != nil {
+			return wrongSetting(name, err)
+		}
+	}
+	return nil
 }
 
 // override changes a tool as the flag of that name of mayfly run does.
