@@ -334,6 +334,12 @@ func (c *Client) Metrics(ctx context.Context, in, id string) (*Metrics, error) {
 	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/metrics", nil, out)
 }
 
+// Connections returns the connections of a run.
+func (c *Client) Connections(ctx context.Context, in, id string) (*Connections, error) {
+	out := &Connections{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/connections", nil, out)
+}
+
 // tokens is the path of the tokens of a project, or of those for all projects.
 func tokens(in string) string {
 	if in == "" {

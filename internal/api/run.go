@@ -77,6 +77,21 @@ type Sample struct {
 	engine.Usage
 }
 
+// Connections are those of a run.
+type Connections struct {
+	Connections []Connected `json:"connections" doc:"at most 1000, in the order of the first of each"`
+	Omitted     int64       `json:"omitted,omitempty" doc:"how many connections are in none of them, since there were too many different ones"`
+}
+
+// Connected are connections of a run with the same destination and the same decision; its bytes are those of all of them.
+type Connected struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	Count int64     `json:"count" doc:"how many there were"`
+	Step  string    `json:"step,omitempty" doc:"of a workflow"`
+	engine.Connection
+}
+
 // Run is a run as the server knows it.
 type Run struct {
 	ID      string `json:"id"`

@@ -156,6 +156,7 @@ func New(o Options) *Server {
 	s.registerWorkflows()
 	s.registerLogs()
 	s.registerSamples()
+	s.registerConnections()
 	s.registerArtifacts()
 	s.registerResults()
 	s.registerRequests()
