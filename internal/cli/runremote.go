@@ -92,7 +92,7 @@ func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote
 		case <-following.Done():
 		}
 	}()
-	result, err := r.Await(following, id, view.Event, func(err error) {
+	result, err := r.Await(following, id, 0, view.Event, func(err error) {
 		f.notice(s)(fmt.Sprintf("the connection to %s was cut (%v); trying again", r.Server(), err))
 	})
 	if errors.Is(context.Cause(following), errLeft) {
