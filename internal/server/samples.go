@@ -77,18 +77,13 @@ func (s *Server) runMetrics(ctx context.Context, in *struct {
 
 // eachEvent calls take with the events of a run that have a type, in order. Some others may be among them.
 func (s *Server) eachEvent(ctx context.Context, id, kind string, take func(*run.Event)) error {
-	for after := int64(0); ; {
-		chunks, err := s.chunks(ctx, id, after, s.readAtOnce)
-		if err != nil || len(chunks) == 0 {
-			return err
+	return s.eachChunk(ctx, id, s.readAtOnce, func(c store.Chunk) error {
+		err := s.eachOf(c, kind, take)
+		if err != nil {
+			err = &store.DamagedError{Run: id, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
 		}
-		for _, c := range chunks {
-			if err := s.eachOf(c, kind, take); err != nil {
-				return &store.DamagedError{Run: id, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
-			}
-			after = c.Last
-		}
-	}
+		return err
+	})
 }
 
 func (s *Server) eachOf(c store.Chunk, kind string, take func(*run.Event)) error {

@@ -155,6 +155,7 @@ func New(o Options) *Server {
 	s.registerRuns()
 	s.registerWorkflows()
 	s.registerLogs()
+	s.registerDownloads()
 	s.registerSamples()
 	s.registerConnections()
 	s.registerArtifacts()

@@ -178,6 +178,9 @@ func TestLog(t *testing.T) {
 	if a := s.run("logs", id, "--tail", "2"); a.status != 0 || strings.Count(a.out+a.err, "\n") != 2 {
 		t.Errorf("the last two lines: %+v", a)
 	}
+	if a := s.run("logs", id, "--tail", "2", "-f", "-q"); a.status != 0 || a.out+a.err != "Needle\nend\n" && a.out+a.err != "end\nNeedle\n" {
+		t.Errorf("the last two lines of a run that is followed: %+v", a)
+	}
 	if out := s.must("logs", id, "--find", "needle"); !strings.HasSuffix(out, ": Needle\n") || strings.Count(out, "\n") != 1 {
 		t.Errorf("found %q", out)
 	}
