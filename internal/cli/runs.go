@@ -188,7 +188,11 @@ func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.Run
 		if one.Version > 0 {
 			version = fmt.Sprint(one.Version)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, cell(one.Tool), version, one.Status, ago(one.Accepted), cell(one.AcceptedBy), cell(one.Runner))
+		runner := one.Runner
+		if one.Waiting != "" {
+			runner = "waits: " + one.Waiting
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, cell(one.Tool), version, one.Status, ago(one.Accepted), cell(one.AcceptedBy), cell(runner))
 	}
 	return table.Flush()
 }

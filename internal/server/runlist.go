@@ -84,9 +84,9 @@ func (s *Server) listRuns(ctx context.Context, in *runQuery) (*body[api.RunList]
 	if err != nil {
 		return nil, s.explain(err, "run")
 	}
-	out := &body[api.RunList]{Body: api.RunList{Runs: []api.Run{}, Next: next}}
-	for _, r := range runs {
-		out.Body.Runs = append(out.Body.Runs, runOf(r))
+	out := &body[api.RunList]{Body: api.RunList{Next: next}}
+	if out.Body.Runs, err = s.runsOf(ctx, runs); err != nil {
+		return nil, s.explain(err, "run")
 	}
 	return out, nil
 }

@@ -108,3 +108,41 @@ func TestFirstID(t *testing.T) {
 		}
 	}
 }
+
+// TestListSaysWhyRunsWait lists runs that wait for runners that aren't there, one that only waits, and one that has ended.
+func TestListSaysWhyRunsWait(t *testing.T) {
+	r := newRig(t)
+	runner := store.Runner{Holder: holder("default", "r", "instance"), Pool: "default", Name: "r", Labels: []string{"gpu"}, Slots: 1, Capacity: store.Size{CPU: 1000, Memory: 1 << 30, Disk: 1 << 30}}
+	if _, err := r.store.AddRunner(t.Context(), runner); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for i, one := range []struct {
+		n   store.NewRun
+		why string
+	}{
+		{store.NewRun{Pool: "none"}, "no runner of the pool none is connected"},
+		{store.NewRun{Pool: "default"}, ""},
+		{store.NewRun{Pool: "default", Needs: []string{"gpu"}}, ""},
+		{store.NewRun{Pool: "default", Needs: []string{"gpu", "big"}}, "no runner of the pool default has the label big"},
+		{store.NewRun{Pool: "default", Size: store.Size{Memory: 4 << 30}}, "no runner of the pool default has memory 4Gi; the most is 1Gi"},
+		{store.NewRun{Pool: "none"}, "no runner of the pool none is connected"},
+	} {
+		one.n.ID, one.n.Project, one.n.Kind, one.n.Request = fmt.Sprint(i), "own", "tool", []byte("{}")
+		if err := r.store.Accept(t.Context(), one.n, nil); err != nil {
+			t.Fatal(err)
+		}
+		want[one.n.ID] = one.why
+	}
+	r.ran(t, store.NewRun{ID: "over", Needs: []string{"big"}}, &run.Result{Status: run.Succeeded})
+	want["over"] = ""
+	list, err := r.client(t, RoleViewer).Runs(t.Context(), "own", api.RunFilter{})
+	if err != nil || len(list.Runs) != len(want) {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for _, one := range list.Runs {
+		if one.Waiting != want[one.ID] {
+			t.Errorf("run %s waits for %q, want %q", one.ID, one.Waiting, want[one.ID])
+		}
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -147,48 +146,6 @@ func subjectOf(ctx context.Context, row store.NewRun) {
 	}
 }
 
-// whyWaiting says which of a run's wishes no runner fulfils; it is "" if the run only has to wait.
-func (s *Server) whyWaiting(ctx context.Context, pool string, needs []string, size store.Size) (string, error) {
-	all, err := s.store.Runners(ctx, s.lease)
-	if err != nil {
-		return "", err
-	}
-	var missing []string
-	var fit []store.Runner // by their labels
-	there := false
-	for _, r := range all {
-		if r.Pool != pool || r.Drain {
-			continue
-		}
-		lacks := slices.DeleteFunc(slices.Clone(needs), func(n string) bool { return slices.Contains(r.Labels, n) })
-		if len(lacks) == 0 {
-			fit = append(fit, r)
-		}
-		if !there || len(lacks) < len(missing) {
-			missing = lacks
-		}
-		there = true
-	}
-	if !there {
-		return fmt.Sprintf("no runner of the pool %s is connected", pool), nil
-	}
-	if len(fit) > 0 {
-		text := tooLarge(size, fit)
-		if text != "" {
-			text = fmt.Sprintf("no runner of the pool %s%s %s", pool, withLabels(needs), text)
-		}
-		return text, nil
-	}
-	return fmt.Sprintf("no runner of the pool %s has the label %s", pool, strings.Join(missing, " and ")), nil
-}
-
-func withLabels(needs []string) string {
-	if len(needs) == 0 {
-		return ""
-	}
-	return " with the label " + strings.Join(needs, " and ")
-}
-
 // asked returns what a run is of.
 func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loaded, *api.Bundle, int, error) {
 	if (n.Tool == "") == (n.Bundle == nil) {
@@ -272,11 +229,11 @@ func (s *Server) getRun(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, "run "+in.Run)
 	}
-	out := &body[api.Run]{Body: runOf(r)}
-	if !r.Over && r.Runner == "" {
-		out.Body.Waiting, err = s.whyWaiting(ctx, r.Pool, r.Needs, r.Size)
+	all, err := s.runsOf(ctx, []store.Run{r})
+	if err != nil {
+		return nil, s.explain(err, "run "+in.Run)
 	}
-	return out, s.explain(err, "run "+in.Run)
+	return &body[api.Run]{Body: all[0]}, nil
 }
 
 func (s *Server) cancelRun(ctx context.Context, in *struct {

@@ -363,12 +363,12 @@ func (s *Server) getSteps(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
-	out := &body[api.Steps]{Body: api.Steps{Runs: []api.Run{}}}
+	out := &body[api.Steps]{}
 	if out.Body.Steps, err = s.executor().Progress(ctx, f.plan, journalOf(journal)); err != nil {
 		return nil, s.explain(err, what)
 	}
-	for _, r := range runs {
-		out.Body.Runs = append(out.Body.Runs, runOf(r))
+	if out.Body.Runs, err = s.runsOf(ctx, runs); err != nil {
+		return nil, s.explain(err, what)
 	}
 	return out, nil
 }
