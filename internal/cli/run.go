@@ -18,7 +18,7 @@ import (
 )
 
 func newRunCommand(s streams) *cobra.Command {
-	f := &runFlags{resources: map[string]*string{}}
+	f := &runFlags{}
 	c := &cobra.Command{
 		Use:   "run FILE|FOLDER|NAME|- | run --image IMAGE [-- COMMAND…]",
 		Short: "Run a tool, or a workflow of tools, each in its own sandbox",

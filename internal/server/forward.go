@@ -289,7 +289,7 @@ func (s *Server) stepForward(ctx context.Context, w store.Workflow, f *flow, fwd
 // stepRun is the run of a step.
 func (s *Server) stepRun(ctx context.Context, w store.Workflow, f *flow, b workflow.StepRun) (store.NewRun, error) {
 	b.Request.Project = w.Project
-	data, err := s.keepRequest(ctx, b.Request, b.Secret)
+	data, err := s.keepRequest(ctx, keptRequest{Request: b.Request}, b.Secret)
 	if err != nil {
 		return store.NewRun{}, err
 	}

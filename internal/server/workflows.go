@@ -45,6 +45,17 @@ type flowRequest struct {
 	Selection   api.Selection `json:"selection,omitzero"`
 }
 
+// set overrides the definition.
+func (q *flowRequest) set(all map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if name != "timeout" {
+			return wrongSetting(name, fmt.Errorf("a workflow has no %s; its tools have", name))
+		}
+		q.Timeout = all[name]
+	}
+	return nil
+}
+
 // pin is a version of a tool.
 type pin struct {
 	Version int        `json:"version"`
@@ -155,11 +166,8 @@ func (s *Server) checkWorkflow(ctx context.Context, project string, l *loaded) e
 // acceptWorkflow makes a run of a workflow. When it returns, the run and its first steps are durable.
 func (s *Server) acceptWorkflow(ctx context.Context, project string, n *api.NewRun, b api.Bundle, version int) (*api.Run, error) {
 	q := flowRequest{Bundle: b, Version: version, Tools: map[string]pin{}, Inputs: n.Inputs, Grace: grace(n), Selection: n.Selection}
-	for _, name := range slices.Sorted(maps.Keys(n.Set)) {
-		if name != "timeout" {
-			return nil, wrongSetting(name, fmt.Errorf("a workflow has no %s; its tools have", name))
-		}
-		q.Timeout = n.Set[name]
+	if err := q.set(n.Set); err != nil {
+		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.Environment)) {
 		q.Environment = append(q.Environment, tool.EnvVar{Name: name, Value: n.Environment[name]})
@@ -355,12 +363,12 @@ func (s *Server) getSteps(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
-	out := &body[api.Steps]{Body: api.Steps{Runs: []api.Run{}}}
+	out := &body[api.Steps]{}
 	if out.Body.Steps, err = s.executor().Progress(ctx, f.plan, journalOf(journal)); err != nil {
 		return nil, s.explain(err, what)
 	}
-	for _, r := range runs {
-		out.Body.Runs = append(out.Body.Runs, runOf(r))
+	if out.Body.Runs, err = s.runsOf(ctx, runs); err != nil {
+		return nil, s.explain(err, what)
 	}
 	return out, nil
 }
@@ -413,15 +421,6 @@ func repeated(ctx context.Context, old store.Run, resumes string) store.NewRun {
 		Project: old.Project, Tool: old.Tool, Version: old.Version, Kind: old.Kind, Pool: old.Pool, Needs: old.Needs, Labels: old.Labels,
 		Priority: old.Priority, AcceptedBy: who(ctx).Name, Resumes: resumes, Limits: keyLimitOf(old),
 	}
-}
-
-// rerunWorkflow runs a workflow again from its beginning, with the same versions of its tools.
-func (s *Server) rerunWorkflow(ctx context.Context, old store.Run, request []byte) (*api.Run, error) {
-	f, err := s.flowOf(ctx, old.ID, request)
-	if err != nil {
-		return nil, err
-	}
-	return s.beginWorkflow(ctx, repeated(ctx, old, ""), f, nil)
 }
 
 // findInBundle gives the steps of a workflow the tools that are in its bundle: those in place, by path, and by name in a folder

@@ -229,11 +229,12 @@ func (d dialect) migrations() (fs.FS, error) {
 }
 
 // sql returns a statement in this dialect. Statements are written with NOW for the database's time, ? for parameters, and
-// PostgreSQL's FOR UPDATE: without it, another transaction may change a row between a transaction's SELECT and its UPDATE. OR FAIL is SQLite's.
+// PostgreSQL's FOR UPDATE: without it, another transaction may change a row between a transaction's SELECT and its UPDATE. OR FAIL is SQLite's,
+// and strpos PostgreSQL's.
 func (d dialect) sql(q string) string {
 	q = strings.ReplaceAll(q, "NOW", d.now)
 	if d.goose != goose.DialectPostgres {
-		return strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "").Replace(q)
+		return strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "", "strpos(", "instr(").Replace(q)
 	}
 	q = strings.NewReplacer(" OR FAIL", "", "AS BLOB", "AS BYTEA").Replace(q)
 	var b strings.Builder

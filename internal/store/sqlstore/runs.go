@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -64,52 +62,6 @@ func (s *Store) Run(ctx context.Context, project, id string) (r store.Run, err e
 	}
 	return r, err
 }
-
-// Runs implements store.Runs.
-func (s *Store) Runs(ctx context.Context, f store.Filter) ([]store.Run, error) {
-	where, args := []string{"r.project = ?", "r.parent = ''"}, []any{f.Project}
-	if f.Tool != "" {
-		where, args = append(where, "r.tool = ?"), append(args, f.Tool)
-	}
-	if f.Before != "" {
-		where, args = append(where, "r.id < ?"), append(args, f.Before)
-	}
-	if len(f.Status) > 0 {
-		marks := strings.Repeat(", ?", len(f.Status))[2:]
-		where = append(where, statusIn(f.Status, marks))
-		for _, st := range f.Status {
-			args = append(args, string(st))
-		}
-	}
-	runs := []store.Run{}
-	err := s.read(ctx, func(rows row) error {
-		r, err := scanRun(rows)
-		runs = append(runs, r)
-		return err
-	}, `SELECT `+columns+` WHERE `+strings.Join(where, " AND ")+` ORDER BY r.id DESC LIMIT ?`, append(args, f.Most)...)
-	return runs, err
-}
-
-// statusIn is the condition that a run has one of these states. The state of a run that isn't over is the queue's, and queued in its history,
-// so that one of the two tables is enough, and its index, if all states are of one kind.
-func statusIn(states []run.State, marks string) string {
-	ended := 0
-	for _, st := range states {
-		if !slices.Contains(active, st) {
-			ended++
-		}
-	}
-	switch ended {
-	case len(states):
-		return "r.status IN (" + marks + ")"
-	case 0:
-		return "r.id IN (SELECT run FROM queue WHERE state IN (" + marks + "))"
-	}
-	return "COALESCE(q.state, r.status) IN (" + marks + ")"
-}
-
-// active are the states of runs that aren't over.
-var active = []run.State{run.Queued, run.Pulling, run.Creating, run.Running}
 
 // Request implements store.Runs.
 func (s *Store) Request(ctx context.Context, project, id string) (request []byte, err error) {
