@@ -22,9 +22,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// useProblems has package huma answer with our problems. Its setting belongs to the whole process.
+// problemType is the media type of problems.
+const problemType = "application/problem+json"
+
+// useProblems has package huma answer with our problems, and describe them. Its setting belongs to the whole process.
 var useProblems = sync.OnceFunc(func() {
-	huma.NewErrorWithContext = func(_ huma.Context, status int, text string, errs ...error) huma.StatusError {
+	huma.NewError = func(status int, text string, errs ...error) huma.StatusError {
 		p := problem(status, codeOf(status), text, "")
 		for _, err := range errs {
 			var detail huma.ErrorDetailer
