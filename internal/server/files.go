@@ -84,7 +84,7 @@ func (s *Server) getFile(ctx context.Context, in *struct {
 		return nil, s.explain(store.ErrNotFound, what)
 	}
 	// Whatever is in it, a browser shows no page.
-	return s.content(f.Files[at].Digest, "application/octet-stream", what), nil
+	return s.content(f.Files[at].Digest, typeBytes, what), nil
 }
 
 const (

@@ -127,7 +127,7 @@ func sender(w http.ResponseWriter) func(api.Message) error {
 	out, enc, first := http.NewResponseController(w), json.NewEncoder(w), true
 	return func(m api.Message) error {
 		if first {
-			w.Header().Set("Content-Type", "application/x-ndjson")
+			w.Header().Set("Content-Type", api.ReportLines)
 			w.Header().Set("X-Accel-Buffering", "no")
 			first = false
 		}
@@ -404,7 +404,7 @@ func (s *Server) getContent(_ context.Context, in *struct {
 	Digest string `path:"digest"`
 },
 ) (*huma.StreamResponse, error) {
-	return s.content(in.Digest, "application/octet-stream", "content "+in.Digest), nil
+	return s.content(in.Digest, typeBytes, "content "+in.Digest), nil
 }
 
 // maxArtifact bounds an artifact that a runner sends.
