@@ -38,9 +38,13 @@ func newRig(t *testing.T) *rig {
 func newRigWith(t *testing.T, o Options) *rig {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir()) // see newReplica
-	db, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
+	db := o.Store
+	if db == nil {
+		lite, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		db = lite
 	}
 	keys, err := secret.OpenKeys(t.TempDir())
 	if err != nil {
@@ -52,7 +56,7 @@ func newRigWith(t *testing.T, o Options) *rig {
 	t.Cleanup(func() {
 		r.Close()
 		front.Close()
-		if err := db.Close(); err != nil {
+		if err := db.(io.Closer).Close(); err != nil {
 			t.Error(err)
 		}
 	})
