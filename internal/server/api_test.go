@@ -107,7 +107,7 @@ func (r *rig) callAs(t *testing.T, kind, method, path, token, body string) (int,
 	}
 	p := &api.Problem{}
 	if err := json.Unmarshal(data, p); err != nil || resp.Header.Get("Content-Type") != "application/problem+json" ||
-		p.Status != resp.StatusCode || p.Reason == "" || p.Detail == "" || p.Title == "" {
+		p.Status != resp.StatusCode || p.Reason == "" || p.Detail == "" || p.Title == "" || p.Remedy == "" && p.Status < http.StatusInternalServerError {
 		t.Errorf("%s %s with %q: status %d, %s %s", method, path, body, resp.StatusCode, resp.Header.Get("Content-Type"), data)
 	}
 	return resp.StatusCode, p
