@@ -120,6 +120,10 @@ func (s *Server) explain(err error, what string) error {
 		s.log.Error("the database broke off", "about", what, "error", err)
 		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made",
 			"check, and repeat the request if it wasn't")
+	case errors.Is(err, store.ErrUnreachable):
+		s.log.Error("the database can't be reached", "about", what, "error", err)
+		return problem(http.StatusServiceUnavailable, run.CodeDatabase, "the server can't reach its database, so nothing was changed",
+			"try again in a moment; if it stays so, the server's log has the reason")
 	case errors.Is(err, store.ErrBusy):
 		s.log.Warn("the database gave a write up", "about", what, "error", err)
 		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "others write the same all the time, so nothing was changed", "send it again")
