@@ -96,7 +96,7 @@ func newFuzzer(t *testing.T, r *rig) *fuzzer {
 	if _, err := r.Report(t.Context(), runner, report); err != nil {
 		t.Fatal(err)
 	}
-	r.bundle(t, "artifact of another") // a content that put-content has
+	r.heldStep(t, "step", digest)
 	f.values = map[string]string{
 		"project": "own", "tool": "t", "version": "1", "path": "t.yaml", "artifact": "out", "secret": "s", "name": "spare", "instance": reporter,
 		"run": ended, "digest": digest, "definition": "t.yaml", "key": someKey, "find": "a", "status": string(run.Queued),

@@ -399,25 +399,6 @@ func holdings(all []store.Hold) []api.Holding {
 	return out
 }
 
-func (s *Server) getContent(_ context.Context, in *struct {
-	RunnerName
-	Digest string `path:"digest"`
-},
-) (*huma.StreamResponse, error) {
-	return s.content(in.Digest, typeBytes, "content "+in.Digest), nil
-}
-
-// maxArtifact bounds an artifact that a runner sends.
-const maxArtifact = 4 << 30
-
-func (s *Server) putArtifact(_ context.Context, in *struct {
-	RunnerName
-	Digest string `path:"digest" doc:"sha256:HEX"`
-},
-) (*huma.StreamResponse, error) {
-	return s.receive(in.Digest, maxArtifact, "the artifact is larger than 4 GiB"), nil
-}
-
 // Content returns a content for a runner in this process.
 func (s *Server) Content(ctx context.Context, digest string) (io.ReadCloser, error) {
 	content, _, err := s.archive.Open(ctx, digest)
