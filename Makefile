@@ -161,7 +161,7 @@ test-full: build ## run the long tests at full length: 10 GB of log, 200 cancell
 	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout $(PATIENCE) -v -run '^TestI(04|17|18)' ./test/security
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '^TestKilled|^TestManyItems' ./test/workflow
 
-# The faults of docs/SERVER.md. A sample of each is in make test.
+# The faults of docs/SERVER.md, and requests derived from the API's description. A sample of each is in make test.
 FAULTS := ^Test(Kills|PowerLoss|Stopped|DiskFull|RunnerDiskFull|WorkflowOutlivesTheServer|Restart|ServerAway|Clocks)$$
 
 .PHONY: test-faults
@@ -169,6 +169,7 @@ test-faults: build ## kill the server, its runners and sandboxes 100 times, take
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '$(FAULTS)' ./test/server
 	go test -count=20 -timeout $(PATIENCE) -run '^Test(SQLite|Postgres)$$/^Histories$$|^TestPostgres$$/^Replicas$$/^Histories$$|^TestHistoriesCanFail$$' ./internal/store/sqlstore
 	go test -count=5 -timeout $(PATIENCE) -run '^TestPostgresRestarts' ./internal/store/sqlstore
+	go test -count=1 -timeout $(PATIENCE) -run '^TestAnswersAsDescribed$$' ./internal/server -rapid.checks=5000 -rapid.nofailfile
 
 .PHONY: test-release
 test-release: release ## test the whole release, and that two builds without a cache are the same (as root)

@@ -11,7 +11,7 @@ import (
 // Bundle is given.
 type NewRun struct {
 	Tool    string  `json:"tool,omitempty" maxLength:"253" doc:"the name of a tool or workflow of the project"`
-	Version int     `json:"version,omitempty" minimum:"0" doc:"its version; 0 is the latest"`
+	Version int     `json:"version,omitempty" minimum:"0" maximum:"2147483647" doc:"its version; 0 is the latest"`
 	Bundle  *Bundle `json:"bundle,omitempty" doc:"a definition that isn't kept as a version"`
 
 	Inputs      map[string]any    `json:"inputs,omitempty" doc:"values for the args, as text or typed"`

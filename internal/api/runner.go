@@ -21,7 +21,7 @@ const Protocol = 1
 //	                                           <-  Receipt
 //	POST /runner/NAME/INSTANCE/heartbeat       ->  what it still works on
 //	                                           <-  Pulse
-//	GET  /runner/NAME/INSTANCE/contents/DIGEST ->
+//	GET  /runner/NAME/INSTANCE/contents/DIGEST ->  that an attempt needs which it holds
 //	PUT  /runner/NAME/INSTANCE/contents/DIGEST ->  an artifact, before the report with the result that names it
 type Hello struct {
 	Protocol int      `json:"protocol"`

@@ -59,6 +59,7 @@ const (
 	CodeLogRemoved        Code = "log_removed"
 	CodeLogDamaged        Code = "log_damaged"
 	CodeArchive           Code = "archive_unavailable"
+	CodeDatabase          Code = "database_unavailable"
 	CodeRunnerLost        Code = "runner_lost"
 	CodeRunnerVersion     Code = "runner_version"
 	CodeServerUnreachable Code = "server_unreachable"
@@ -140,6 +141,7 @@ func Codes() []CodeInfo {
 		{CodeLogRemoved, failure, "the run's log was removed: the server keeps logs for a limited time, or up to a size", "the server"},
 		{CodeLogDamaged, failure, "a part of the run's log is damaged where the server keeps it", "the server"},
 		{CodeArchive, failure, "the server can't reach or use its archive", "the server"},
+		{CodeDatabase, failure, "the server can't reach its database, and has changed nothing", "the server"},
 		{CodeRunnerLost, failure, "the runner was silent for longer than its lease", "the server"},
 		{CodeRunnerVersion, failure, "server and runner are too far apart in their versions", "the server"},
 		{CodeChanged, failure, "what is to be replaced isn't the version that `If-Match` names", "the server"},

@@ -147,9 +147,9 @@ func (s *Server) refuse(c huma.Context, p *api.Problem) {
 	if p.Status == http.StatusUnauthorized {
 		c.SetHeader("WWW-Authenticate", "Bearer")
 	}
-	c.SetHeader("Content-Type", "application/problem+json")
+	c.SetHeader("Content-Type", problemType)
 	c.SetStatus(p.Status)
-	if err := s.api.Marshal(c.BodyWriter(), "application/problem+json", p); err != nil {
+	if err := s.api.Marshal(c.BodyWriter(), problemType, p); err != nil {
 		s.log.Debug("answer", "error", err) // the client has gone
 	}
 }

@@ -38,9 +38,13 @@ func newRig(t *testing.T) *rig {
 func newRigWith(t *testing.T, o Options) *rig {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir()) // see newReplica
-	db, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
+	db := o.Store
+	if db == nil {
+		lite, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		db = lite
 	}
 	keys, err := secret.OpenKeys(t.TempDir())
 	if err != nil {
@@ -52,7 +56,7 @@ func newRigWith(t *testing.T, o Options) *rig {
 	t.Cleanup(func() {
 		r.Close()
 		front.Close()
-		if err := db.Close(); err != nil {
+		if err := db.(io.Closer).Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -103,7 +107,7 @@ func (r *rig) callAs(t *testing.T, kind, method, path, token, body string) (int,
 	}
 	p := &api.Problem{}
 	if err := json.Unmarshal(data, p); err != nil || resp.Header.Get("Content-Type") != "application/problem+json" ||
-		p.Status != resp.StatusCode || p.Reason == "" || p.Detail == "" || p.Title == "" {
+		p.Status != resp.StatusCode || p.Reason == "" || p.Detail == "" || p.Title == "" || p.Remedy == "" && p.Status < http.StatusInternalServerError {
 		t.Errorf("%s %s with %q: status %d, %s %s", method, path, body, resp.StatusCode, resp.Header.Get("Content-Type"), data)
 	}
 	return resp.StatusCode, p

@@ -87,7 +87,7 @@ func (s *Server) getArtifact(ctx context.Context, in *struct {
 	if i < 0 {
 		return nil, s.explain(store.ErrNotFound, what)
 	}
-	return s.content(all[i].Digest, "application/x-tar", what), nil
+	return s.content(all[i].Digest, typeTar, what), nil
 }
 
 // sendWhole sends a content. Its last byte waits until the whole is known to be good, since who gets as many bytes as were announced

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -25,7 +26,7 @@ func (s *Server) downloadLog(ctx context.Context, in *struct {
 	Stream string `query:"stream" enum:"stdout,stderr" doc:"only this one; by default both, in the order in which the pieces came"`
 },
 ) (*huma.StreamResponse, error) {
-	return s.download(ctx, in.Project, in.Run, "text/plain; charset=utf-8", "txt", func(w io.Writer, c store.Chunk) (err error) {
+	return s.download(ctx, in.Project, in.Run, typeText+"; charset=utf-8", "txt", func(w io.Writer, c store.Chunk) (err error) {
 		failed := s.live.codec.eachLog(c, func(_ int64, e *run.Event) bool {
 			if in.Stream == "" || in.Stream == e.Log.Stream {
 				_, err = w.Write(e.Log.Bytes())
@@ -44,7 +45,7 @@ func (s *Server) downloadEvents(ctx context.Context, in *struct {
 	RunID
 },
 ) (*huma.StreamResponse, error) {
-	return s.download(ctx, in.Project, in.Run, "application/jsonl", "jsonl", func(w io.Writer, c store.Chunk) error {
+	return s.download(ctx, in.Project, in.Run, api.ReportLines, "jsonl", func(w io.Writer, c store.Chunk) error {
 		text, err := s.live.codec.text(c)
 		if err != nil {
 			return err

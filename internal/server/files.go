@@ -22,7 +22,7 @@ import (
 
 // VersionNumber is the part of an address that names a version of a tool.
 type VersionNumber struct {
-	Version int `path:"version" minimum:"0" doc:"the version's number; 0 is the latest"`
+	Version int `path:"version" minimum:"0" maximum:"2147483647" doc:"the version's number; 0 is the latest"`
 }
 
 func (s *Server) registerFiles() {
@@ -84,7 +84,7 @@ func (s *Server) getFile(ctx context.Context, in *struct {
 		return nil, s.explain(store.ErrNotFound, what)
 	}
 	// Whatever is in it, a browser shows no page.
-	return s.content(f.Files[at].Digest, "application/octet-stream", what), nil
+	return s.content(f.Files[at].Digest, typeBytes, what), nil
 }
 
 const (
@@ -96,8 +96,8 @@ const (
 func (s *Server) diffVersions(ctx context.Context, in *struct {
 	InProject
 	ToolName
-	From int `query:"from" minimum:"0" doc:"the version before; 0 is the one before to"`
-	To   int `query:"to" minimum:"0" doc:"the version after; 0 is the latest"`
+	From int `query:"from" minimum:"0" maximum:"2147483647" doc:"the version before; 0 is the one before to"`
+	To   int `query:"to" minimum:"0" maximum:"2147483647" doc:"the version after; 0 is the latest"`
 },
 ) (*body[api.Diff], error) {
 	what := "tool " + in.Tool

@@ -3,8 +3,13 @@ package server
 import (
 	"context"
 	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 const openAPI = api.Prefix + "/openapi"
@@ -27,3 +32,86 @@ type nowhere struct{}
 func (nowhere) Header() http.Header         { return http.Header{} }
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
 func (nowhere) WriteHeader(int)             {}
+
+const (
+	typeJSON   = "application/json"
+	typeBytes  = "application/octet-stream"
+	typeTar    = "application/x-tar"
+	typeText   = "text/plain"
+	typeEvents = "text/event-stream"
+)
+
+// bodies are those of an operation by their media types. One without an answer is answered with 204.
+type bodies struct{ request, answer map[string]*huma.MediaType }
+
+// describeRaw describes the bodies that package huma neither reads nor writes: contents, streams, and all of runners. They aren't checked
+// against their schemas, and those of runners may have the fields of an adjacent version.
+func (s *Server) describeRaw() {
+	all := s.api.OpenAPI().Components.Schemas
+	describeEvents(all)
+	all.RegisterTypeAlias(reflect.TypeFor[run.Event](), reflect.TypeFor[eventRef]())
+	all.RegisterTypeAlias(reflect.TypeFor[run.Request](), reflect.TypeFor[requestRef]())
+	before := map[string]bool{}
+	for name := range all.Map() {
+		before[name] = true
+	}
+	hello, message, report, receipt := one[api.Hello](all), one[api.Message](all), one[api.Report](all), one[api.Receipt](all)
+	heartbeat, pulse := one[api.Heartbeat](all), one[api.Pulse](all)
+	for name, schema := range all.Map() {
+		if !before[name] && schema.AdditionalProperties == false {
+			schema.AdditionalProperties = true
+		}
+	}
+	all.Map()["Result"].Properties["outputs"].Nullable = true
+	bytes := &huma.Schema{Type: huma.TypeString, Format: "binary"}
+	content := map[string]*huma.MediaType{typeBytes: {Schema: bytes}}
+	raw := map[string]bodies{
+		"follow-run":         {answer: items(typeEvents, &huma.Schema{Ref: components + "SentEvent"})},
+		"download-events":    {answer: items(api.ReportLines, &huma.Schema{Ref: components + "Event"})},
+		"download-log":       {answer: map[string]*huma.MediaType{typeText: {Schema: bytes}}},
+		"get-file":           {answer: content},
+		"get-artifact":       {answer: map[string]*huma.MediaType{typeTar: {Schema: bytes}}},
+		"put-content":        {request: content},
+		"runner-content":     {answer: content},
+		"runner-put-content": {request: content},
+		"runner-messages":    {request: hello, answer: items(api.ReportLines, message[typeJSON].Schema)},
+		"runner-heartbeat":   {request: heartbeat, answer: pulse},
+		"runner-report":      {request: report, answer: receipt},
+	}
+	lines := &huma.Schema{Type: huma.TypeString, Description: "the first line is a Report without events, and each other line an Event"}
+	raw["runner-report"].request[api.ReportLines] = &huma.MediaType{Schema: lines}
+	for _, item := range s.api.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post} {
+			if op == nil {
+				continue
+			}
+			if b, ok := raw[op.OperationID]; ok {
+				b.describe(op)
+			}
+		}
+	}
+}
+
+func (b bodies) describe(op *huma.Operation) {
+	if b.request != nil {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: b.request}
+	}
+	status := http.StatusOK
+	if b.answer == nil {
+		status = http.StatusNoContent
+	}
+	delete(op.Responses, strconv.Itoa(http.StatusOK))
+	op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: b.answer}
+}
+
+// one describes a body of one value of a type.
+func one[T any](all huma.Registry) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{typeJSON: {Schema: all.Schema(reflect.TypeFor[T](), true, "")}}
+}
+
+// items describes a body that is a stream of values. x-itemSchema is what OpenAPI 3.2 calls itemSchema.
+func items(kind string, item *huma.Schema) map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{kind: {
+		Schema: &huma.Schema{Type: huma.TypeString}, Extensions: map[string]any{"x-itemSchema": item},
+	}}
+}

@@ -22,9 +22,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// useProblems has package huma answer with our problems. Its setting belongs to the whole process.
+// problemType is the media type of problems.
+const problemType = "application/problem+json"
+
+// useProblems has package huma answer with our problems, and describe them. Its setting belongs to the whole process.
 var useProblems = sync.OnceFunc(func() {
-	huma.NewErrorWithContext = func(_ huma.Context, status int, text string, errs ...error) huma.StatusError {
+	huma.NewError = func(status int, text string, errs ...error) huma.StatusError {
 		p := problem(status, codeOf(status), text, "")
 		for _, err := range errs {
 			var detail huma.ErrorDetailer
@@ -117,6 +120,10 @@ func (s *Server) explain(err error, what string) error {
 		s.log.Error("the database broke off", "about", what, "error", err)
 		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made",
 			"check, and repeat the request if it wasn't")
+	case errors.Is(err, store.ErrUnreachable):
+		s.log.Error("the database can't be reached", "about", what, "error", err)
+		return problem(http.StatusServiceUnavailable, run.CodeDatabase, "the server can't reach its database, so nothing was changed",
+			"try again in a moment; if it stays so, the server's log has the reason")
 	case errors.Is(err, store.ErrBusy):
 		s.log.Warn("the database gave a write up", "about", what, "error", err)
 		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "others write the same all the time, so nothing was changed", "send it again")

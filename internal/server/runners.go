@@ -123,7 +123,7 @@ func sender(w http.ResponseWriter) func(api.Message) error {
 	out, enc, first := http.NewResponseController(w), json.NewEncoder(w), true
 	return func(m api.Message) error {
 		if first {
-			w.Header().Set("Content-Type", "application/x-ndjson")
+			w.Header().Set("Content-Type", api.ReportLines)
 			w.Header().Set("X-Accel-Buffering", "no")
 			first = false
 		}
@@ -393,25 +393,6 @@ func holdings(all []store.Hold) []api.Holding {
 		out = append(out, api.Holding{Run: h.Run, Attempt: h.Attempt})
 	}
 	return out
-}
-
-func (s *Server) getContent(_ context.Context, in *struct {
-	RunnerName
-	Digest string `path:"digest"`
-},
-) (*huma.StreamResponse, error) {
-	return s.content(in.Digest, "application/octet-stream", "content "+in.Digest), nil
-}
-
-// maxArtifact bounds an artifact that a runner sends.
-const maxArtifact = 4 << 30
-
-func (s *Server) putArtifact(_ context.Context, in *struct {
-	RunnerName
-	Digest string `path:"digest" doc:"sha256:HEX"`
-},
-) (*huma.StreamResponse, error) {
-	return s.receive(in.Digest, maxArtifact, "the artifact is larger than 4 GiB"), nil
 }
 
 // Content returns a content for a runner in this process.

@@ -169,6 +169,7 @@ func New(o Options) *Server {
 	s.registerPolicies()
 	s.registerFiles()
 	s.describeKeys()
+	s.describeRaw()
 	return s
 }
 

@@ -42,7 +42,7 @@ func (s *Server) followRun(ctx context.Context, in *struct {
 			s.refuse(c, asProblem(s.explain(err, "run "+in.Run)))
 			return
 		}
-		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Content-Type", typeEvents)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
 		w.WriteHeader(http.StatusOK)

@@ -18,6 +18,8 @@ var (
 	ErrBusy = errors.New("others write the same all the time")
 	// ErrNoSpace says that the database's disk is full.
 	ErrNoSpace = errors.New("no space left for the database")
+	// ErrUnreachable says that the database doesn't answer. Nothing was written.
+	ErrUnreachable = errors.New("the database can't be reached")
 	// ErrUnsure says that the answer to a commit is missing: what was written may be there or not. It isn't written again.
 	ErrUnsure = errors.New("the connection to the database broke during a commit, which may have come to pass or not")
 	// ErrExists says that there is one of that name already.

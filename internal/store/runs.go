@@ -42,6 +42,8 @@ type Queue interface {
 	QueueLength(ctx context.Context, project string, most int) (int, error)
 	// Held returns the attempts of a runner: of each its size, and whether it has limits.
 	Held(ctx context.Context, runner string) (map[Hold]Claimed, error)
+	// HeldRequests calls take with the requests of the attempts that a runner holds, those of the newest runs first, until it is done.
+	HeldRequests(ctx context.Context, runner string, take func(request []byte) (done bool, err error)) error
 	// Cancelling returns the attempts that runners have and whose end was asked for.
 	Cancelling(ctx context.Context) ([]Leased, error)
 	// Progress returns the number of the last event of each of these runs that isn't over.

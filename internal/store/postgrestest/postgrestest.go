@@ -187,11 +187,22 @@ func (s *Server) Database(t testing.TB) string {
 	return s.address(name)
 }
 
-// Restart kills all processes of the server at once, as a crash does, and starts it again.
+// Restart kills all processes of the server at once, as a crash does, and starts it again. It may have been stopped.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	c := s.command(filepath.Join(s.bin, "pg_ctl"), "restart", "-s", "-w", "-m", "immediate",
-		"-D", filepath.Join(s.dir, "data"), "-l", filepath.Join(s.dir, "log"))
+	s.control(t, "restart", "-l", filepath.Join(s.dir, "log"))
+}
+
+// Stop kills all processes of the server at once.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	s.control(t, "stop")
+}
+
+func (s *Server) control(t testing.TB, do string, flags ...string) {
+	t.Helper()
+	args := append([]string{do, "-s", "-w", "-m", "immediate", "-D", filepath.Join(s.dir, "data")}, flags...)
+	c := s.command(filepath.Join(s.bin, "pg_ctl"), args...)
 	// The new server would keep a pipe open.
 	said, err := os.CreateTemp(t.TempDir(), "pg_ctl")
 	if err != nil {
@@ -202,6 +213,6 @@ func (s *Server) Restart(t testing.TB) {
 	if err := c.Run(); err != nil {
 		_, _ = said.Seek(0, io.SeekStart)
 		text, _ := io.ReadAll(said)
-		t.Fatalf("restart PostgreSQL: %v: %s", err, text)
+		t.Fatalf("%s PostgreSQL: %v: %s", do, err, text)
 	}
 }

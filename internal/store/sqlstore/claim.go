@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -391,6 +392,26 @@ func (s *Store) Held(ctx context.Context, runner string) (map[store.Hold]store.C
 		return err
 	}, `SELECT run, attempt, limits, cpu, memory, disk FROM queue WHERE runner = ?`, runner)
 	return all, err
+}
+
+// HeldRequests implements store.Queue.
+func (s *Store) HeldRequests(ctx context.Context, runner string, take func(request []byte) (done bool, err error)) error {
+	enough := errors.New("enough")
+	err := s.read(ctx, func(rows row) error {
+		var request []byte
+		if err := rows.Scan(&request); err != nil {
+			return err
+		}
+		done, err := take(request)
+		if err == nil && done {
+			err = enough
+		}
+		return err
+	}, `SELECT r.request FROM queue q JOIN requests r ON r.run = q.run WHERE q.runner = ? AND q.lease_until > NOW ORDER BY q.run DESC`, runner)
+	if errors.Is(err, enough) {
+		return nil
+	}
+	return err
 }
 
 // QueueLength implements store.Queue.

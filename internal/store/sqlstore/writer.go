@@ -139,6 +139,7 @@ func (w *writer) carryOut(c *connection, group []*write) *connection {
 	if conflict(err) {
 		err = fmt.Errorf("%w: %w", store.ErrBusy, err)
 	}
+	err = w.d.lost(err)
 	for _, one := range group {
 		if err == nil {
 			one.done <- one.refused
@@ -267,9 +268,10 @@ func each(rows *sql.Rows, scan func(row) error) (err error) {
 }
 
 // read calls scan for each row of a query outside a transaction.
-func (s *Store) read(ctx context.Context, scan func(row) error, q string, args ...any) error {
+func (s *Store) read(ctx context.Context, scan func(row) error, q string, args ...any) (err error) {
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
+	defer func() { err = s.d.lost(err) }()
 	stmt, err := s.prepare(ctx, q)
 	if err != nil {
 		return err

@@ -176,6 +176,52 @@ func fences(t *testing.T, s Store) {
 	}
 }
 
+// heldRequests reads the requests of what a runner holds: not of another runner, of a lease that ran out, or of what has ended.
+func heldRequests(t *testing.T, s Store) {
+	errFailed := errors.New("failed")
+	hold := func(id, runner string, time time.Duration) store.Claimed {
+		t.Helper()
+		n := newRun(id)
+		n.Request = []byte("request of " + id)
+		accept(t, s, n)
+		got := claim(t, s, store.Claim{Lessee: store.Lessee{Runner: runner, Lease: time}, Most: 1})
+		if len(got) != 1 || got[0].Run != id {
+			t.Fatalf("claimed %+v, want run %s", got, id)
+		}
+		return got[0]
+	}
+	hold("a", "r", lease)
+	over := hold("b", "r", lease)
+	hold("c", "r", lease)
+	hold("d", "other", lease)
+	hold("e", "r", time.Millisecond)
+	waits := newRun("f")
+	waits.Request = []byte("request of f")
+	accept(t, s, waits)
+	end := report(over, 1, 1, "x")
+	end.Ended = ended(run.Succeeded)
+	if _, err := s.Report(t.Context(), end); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond)
+	read := func(most int, fail error) (all []string, err error) {
+		err = s.HeldRequests(t.Context(), "r", func(request []byte) (bool, error) {
+			all = append(all, string(request))
+			return len(all) == most, fail
+		})
+		return all, err
+	}
+	if all, err := read(10, nil); err != nil || !slices.Equal(all, []string{"request of c", "request of a"}) {
+		t.Errorf("they are %q, %v", all, err)
+	}
+	if all, err := read(1, nil); err != nil || len(all) != 1 {
+		t.Errorf("until the first: %q, %v", all, err)
+	}
+	if all, err := read(10, errFailed); !errors.Is(err, errFailed) || len(all) != 1 {
+		t.Errorf("with an error: %q, %v", all, err)
+	}
+}
+
 // oddTexts has texts that not every database keeps as they are: a reason may have what a tool has printed.
 func oddTexts(t *testing.T, s Store) {
 	const odd = "a\x00b\xffc"

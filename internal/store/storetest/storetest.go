@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Sizes":             sizes,
 		"Again":             again,
 		"Fences":            fences,
+		"HeldRequests":      heldRequests,
 		"RepeatedReports":   repeatedReports,
 		"OddTexts":          oddTexts,
 		"Gaps":              gaps,

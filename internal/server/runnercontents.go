@@ -1,0 +1,79 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// A runner gets the contents that the attempts need that it holds, and sends artifacts while it holds an attempt that makes some. What an
+// attempt needs and makes is in its request, so each server knows it, also one that the runner has just come to.
+
+func (s *Server) getContent(ctx context.Context, in *struct {
+	RunnerName
+	Digest string `path:"digest" doc:"sha256:HEX"`
+},
+) (*huma.StreamResponse, error) {
+	what := "content " + in.Digest
+	digits, err := content.Digits(in.Digest) // a sealed request has no more of it that can be read
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	ok, err := s.holdsOne(ctx, holder(who(ctx).Pool, in.Name, in.Instance), [][]byte{[]byte(digits)}, func(r *run.Request) bool { return needs(r, in.Digest) })
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	if !ok { // whether the server has it or not
+		return nil, problem(http.StatusNotFound, run.CodeNoSuchThing, fmt.Sprintf("no attempt that this runner holds needs the %s", what), "get it while an attempt that needs it is held")
+	}
+	return s.content(in.Digest, typeBytes, what), nil
+}
+
+// needs reports whether a run needs a content.
+func needs(r *run.Request, digest string) bool {
+	return r.Tool != nil && r.Tool.Source.Files == digest || slices.ContainsFunc(r.Artifacts, func(a run.Artifact) bool { return !a.Made && a.Digest == digest })
+}
+
+// maxArtifact bounds an artifact that a runner sends.
+const maxArtifact = 4 << 30
+
+func (s *Server) putArtifact(ctx context.Context, in *struct {
+	RunnerName
+	Digest string `path:"digest" doc:"sha256:HEX"`
+},
+) (*huma.StreamResponse, error) {
+	maybe := [][]byte{[]byte(`"made":true`), []byte(`"sealed":`)}
+	ok, err := s.holdsOne(ctx, holder(who(ctx).Pool, in.Name, in.Instance), maybe, func(r *run.Request) bool {
+		return slices.ContainsFunc(r.Artifacts, func(a run.Artifact) bool { return a.Made })
+	})
+	if err != nil {
+		return nil, s.explain(err, "content "+in.Digest)
+	}
+	if !ok {
+		return nil, problem(http.StatusConflict, run.CodeNotHeld, "this runner holds no attempt that makes artifacts: its lease ran out, or the run has ended", "end it, and report nothing more of it")
+	}
+	return s.receive(in.Digest, maxArtifact, "the artifact is larger than 4 GiB"), nil
+}
+
+// holdsOne reports whether a runner holds an attempt with a request as is says. Only requests that have one of the texts are opened.
+func (s *Server) holdsOne(ctx context.Context, runner string, texts [][]byte, is func(*run.Request) bool) (ok bool, err error) {
+	err = s.store.HeldRequests(ctx, runner, func(data []byte) (bool, error) {
+		if !slices.ContainsFunc(texts, func(text []byte) bool { return bytes.Contains(data, text) }) {
+			return false, nil
+		}
+		req, _, err := s.openRequest(ctx, data)
+		if err != nil {
+			return false, fmt.Errorf("read the request of an attempt: %w", err)
+		}
+		ok = is(req.Request)
+		return ok, nil
+	})
+	return ok, err
+}
