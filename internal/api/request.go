@@ -20,8 +20,8 @@ type RunRequest struct {
 	Priority    int               `json:"priority"`
 	Concurrency *Concurrency      `json:"concurrency,omitempty"`
 
-	// Definition is nil for a workflow.
-	Definition *Definition    `json:"definition,omitempty" doc:"the definition of the tool, with set and with the limits in force; a workflow has none"`
+	Definition *Definition    `json:"definition,omitempty" doc:"the definition of the tool, with set and with the limits in force"`
+	Workflow   *Flow          `json:"workflow,omitempty" doc:"the workflow, with the graph of its steps"`
 	Tools      map[string]int `json:"tools,omitempty" doc:"of a workflow: the versions of the project's tools that its steps name"`
 }
 
@@ -59,7 +59,7 @@ type Arg struct {
 	Required    bool   `json:"required,omitempty"`
 	Default     any    `json:"default,omitempty"`
 	Options     []any  `json:"options,omitempty" doc:"the only values allowed"`
-	Env         string `json:"env" doc:"the variable that gets it"`
+	Env         string `json:"env,omitempty" doc:"the variable that gets it; a workflow's inputs have none"`
 }
 
 // Variable is one of a tool's environment.

@@ -44,7 +44,7 @@ func (s *Server) getRequest(ctx context.Context, in *struct {
 		out.Concurrency = &api.Concurrency{Key: strings.TrimPrefix(l.Name, r.Project+keyPart), Limit: l.Most}
 	}
 	if r.Kind == "workflow" {
-		err = askedOfWorkflow(data, out)
+		err = s.askedOfWorkflow(ctx, data, out)
 	} else {
 		err = s.askedOfTool(ctx, r, data, out)
 	}
@@ -54,7 +54,7 @@ func (s *Server) getRequest(ctx context.Context, in *struct {
 	return &body[api.RunRequest]{Body: *out}, nil
 }
 
-func askedOfWorkflow(data []byte, out *api.RunRequest) error {
+func (s *Server) askedOfWorkflow(ctx context.Context, data []byte, out *api.RunRequest) error {
 	var q flowRequest
 	if err := json.Unmarshal(data, &q); err != nil {
 		return err
@@ -70,6 +70,11 @@ func askedOfWorkflow(data []byte, out *api.RunRequest) error {
 		out.Tools[name] = p.Version
 	}
 	given(q.Inputs, q.Environment, false, out)
+	l, err := s.load(ctx, &q.Bundle)
+	if err != nil {
+		return err
+	}
+	out.Workflow = graphOf(l.workflow)
 	return nil
 }
 
@@ -133,7 +138,7 @@ func plain(v any) any {
 func definitionOf(t *tool.Tool) *api.Definition {
 	r := t.Resources
 	d := &api.Definition{
-		Name: t.Name, Description: t.Description, Image: t.Image, Args: []api.Arg{}, Environment: []api.Variable{}, Volumes: []api.Volume{}, Outputs: t.Outputs,
+		Name: t.Name, Description: t.Description, Image: t.Image, Args: argsOf(t.Args), Environment: []api.Variable{}, Volumes: []api.Volume{}, Outputs: t.Outputs,
 		Labels: t.Labels, Network: string(t.Network.Mode), User: t.Security.User, ReadOnly: *t.Security.ReadOnly, Capabilities: t.Security.Capabilities,
 		Runtime: t.Security.Runtime, WorkingDir: t.WorkingDir,
 		Limits: api.ToolLimits{
@@ -146,16 +151,6 @@ func definitionOf(t *tool.Tool) *api.Definition {
 	}
 	if t.Script != nil {
 		d.Script, d.ScriptFile = t.Script.Text, t.Script.File
-	}
-	for _, a := range t.Args {
-		arg := api.Arg{Name: a.Name, Type: a.Type, Description: a.Description, Required: a.Required, Env: a.Env}
-		if a.Default != nil {
-			arg.Default = a.Default.Decoded()
-		}
-		for _, o := range a.Options {
-			arg.Options = append(arg.Options, o.Decoded())
-		}
-		d.Args = append(d.Args, arg)
 	}
 	for _, v := range t.ResolveEnvironment(nil, nil, nil) {
 		d.Environment = append(d.Environment, api.Variable{Name: v.Name, Value: v.Literal, Secret: v.Secret})

@@ -160,6 +160,7 @@ func New(o Options) *Server {
 	s.registerSamples()
 	s.registerConnections()
 	s.registerArtifacts()
+	s.registerDefined()
 	s.registerResults()
 	s.registerRequests()
 	s.registerRunners()
