@@ -53,6 +53,13 @@ func TestWorkflow(t *testing.T) {
 	if a := s.run("run", "flow", "--arg", "who=team"); a.status != 0 || a.out != out {
 		t.Errorf("by name: %+v", a)
 	}
+	id := s.latestRun()
+	if list := s.must("artifacts", id); strings.Count(list, "\n") != 2 || !strings.Contains(list, "app    make   ") {
+		t.Errorf("the artifacts: %q", list)
+	}
+	if archive := s.must("artifacts", id, "app", "-o", "-"); !strings.Contains(archive, "made\n") {
+		t.Errorf("the artifact has %d bytes", len(archive))
+	}
 	_, hint, _ := strings.Cut(there.err, "to continue: mayfly ")
 	a := s.run(strings.Fields(hint)...)
 	if a.status != 3 || a.out != "use | made\nlast | make succeeded\n" || !strings.Contains(a.err, "succeeded before") {
