@@ -40,6 +40,8 @@ type runFlags struct {
 	pool         string
 	runnerLabels []string
 	concurrency  string
+	labels       []string
+	priority     int
 }
 
 // addValues adds the flags that give a tool values, or override its definition.
@@ -72,6 +74,8 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
 	f.where.add(fl)
 	fl.StringVar(&f.pool, "pool", "", "on a server: the `POOL` of runners that may take it")
+	fl.StringArrayVar(&f.labels, "label", nil, "on a server: a label of the run, `KEY=VALUE`, for mayfly runs --label; may be repeated")
+	fl.IntVar(&f.priority, "priority", 0, "on a server: `N` from -100 to 100; of the runs of a project that wait, higher ones begin first")
 	fl.StringVar(&f.concurrency, "concurrency", "", "on a server: run at most so many runs with a key of your own at once, as `KEY=N`")
 	fl.StringSliceVar(&f.runnerLabels, "runner-label", nil, "on a server: a `LABEL` that the runner must have; may be repeated")
 	fl.BoolVar(&f.detach, "detach", false, "on a server: print the run's id, and don't wait for it")

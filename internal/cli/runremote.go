@@ -38,12 +38,12 @@ func (f *runFlags) resumeRemote(ctx context.Context, s streams, r *remote.Remote
 		return err
 	}
 	given := len(f.args) > 0 || len(f.env) > 0 || f.envFile != "" || f.timeout != "" || f.user != "" || f.network != "" || f.grace != run.DefaultGrace ||
-		f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != ""
+		f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != "" || len(f.labels) > 0 || f.priority != 0
 	for _, value := range f.resources {
 		given = given || *value != ""
 	}
 	if given {
-		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, grace, user, network, resources, pool, labels and concurrency key; " +
+		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, grace, user, network, resources, pool, labels, priority and concurrency key; " +
 			"start the workflow again to give others")
 	}
 	one, err := r.Resume(ctx, r.Project, f.resume, &api.Selection{From: f.from, Only: f.only, Skip: f.skip})
@@ -156,7 +156,10 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 	if err != nil {
 		return nil, err
 	}
-	n := &api.NewRun{Pool: f.pool, Runner: f.runnerLabels, Inputs: values.Inputs, Set: values.Set, Environment: values.Environment}
+	n := &api.NewRun{Pool: f.pool, Runner: f.runnerLabels, Inputs: values.Inputs, Set: values.Set, Environment: values.Environment, Priority: f.priority}
+	if n.Labels, err = labels(f.labels); err != nil {
+		return nil, &usageError{command: "mayfly run", err: err}
+	}
 	if f.concurrency != "" {
 		key, text, _ := strings.Cut(f.concurrency, "=")
 		limit, err := strconv.Atoi(text)

@@ -50,35 +50,7 @@ func lines(t *testing.T, s Store) {
 }
 
 func lists(t *testing.T, s Store) {
-	for i := range 10 {
-		n := newRun(fmt.Sprint(i))
-		n.Labels = map[string]string{"parity": "even", "n": fmt.Sprint(i)}
-		if i%2 == 1 {
-			n.Tool, n.AcceptedBy = "Odd", "bob"
-			n.Labels["parity"] = `odd "<&>", you know`
-		}
-		accept(t, s, n)
-	}
-	n := newRun("x")
-	n.Project = "q"
-	accept(t, s, n)
-	n = newRun("step")
-	n.Parent = store.Parent{Run: "5", Step: "a"}
-	n.Pool = "steps"
-	accept(t, s, n)
-	for _, c := range claim(t, s, store.Claim{Most: 4, Lessee: store.Lessee{Runner: "default/r@1", Lease: lease}}) { // three of p, and that of q
-		end := report(c, 1, 1, "x")
-		switch c.Run {
-		case "0":
-			end.Ended = ended(run.Failed)
-		case "1":
-			end.Ended = ended(run.Lost)
-			end.Ended.Reason = "Its runner broke"
-		}
-		if _, err := s.Report(t.Context(), end); err != nil {
-			t.Fatal(err)
-		}
-	}
+	listed(t, s)
 	for _, c := range []struct {
 		name string
 		f    store.Filter
@@ -131,5 +103,39 @@ func lists(t *testing.T, s Store) {
 				t.Errorf("%q, then %q; want %q, then %q", ids, next, c.want, c.next)
 			}
 		})
+	}
+}
+
+// listed makes the runs of lists: 0 has failed, 1 is lost, 2 runs, and the others wait.
+func listed(t *testing.T, s Store) {
+	t.Helper()
+	for i := range 10 {
+		n := newRun(fmt.Sprint(i))
+		n.Labels = map[string]string{"parity": "even", "n": fmt.Sprint(i)}
+		if i%2 == 1 {
+			n.Tool, n.AcceptedBy = "Odd", "bob"
+			n.Labels["parity"] = `odd "<&>", you know`
+		}
+		accept(t, s, n)
+	}
+	n := newRun("x")
+	n.Project = "q"
+	accept(t, s, n)
+	n = newRun("step")
+	n.Parent = store.Parent{Run: "5", Step: "a"}
+	n.Pool = "steps"
+	accept(t, s, n)
+	for _, c := range claim(t, s, store.Claim{Most: 4, Lessee: store.Lessee{Runner: "default/r@1", Lease: lease}}) { // three of p, and that of q
+		end := report(c, 1, 1, "x")
+		switch c.Run {
+		case "0":
+			end.Ended = ended(run.Failed)
+		case "1":
+			end.Ended = ended(run.Lost)
+			end.Ended.Reason = "Its runner broke"
+		}
+		if _, err := s.Report(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
