@@ -403,7 +403,7 @@ func (c *Client) DeleteSecret(ctx context.Context, in, name string) error {
 
 // RotateKeys has the server make a new key, and wrap all secrets for it.
 func (c *Client) RotateKeys(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, "/keys/rotate", nil, nil)
+	return c.create(ctx, "/keys/rotate", nil, nil)
 }
 
 // LogQuery is a window of a log, or a search in it.

@@ -161,8 +161,22 @@ func (s *Server) deleteSecret(ctx context.Context, in *struct {
 	return nil, s.explain(s.store.RemoveSecret(ctx, in.Project, in.Secret), "secret "+in.Secret)
 }
 
-// rotateKeys makes a new key, and wraps all secrets for it while the server serves. The old keys stay: a backup may need them.
+// rotateKeys makes a new key, and wraps all secrets for it while the server serves. The old keys stay: a backup may need them. A key is a
+// file, so the answer to a request that may be repeated is written after it. A server that is killed between makes another key when the
+// request is repeated, which does no harm.
 func (s *Server) rotateKeys(ctx context.Context, _ *struct{}) (*struct{}, error) {
+	s.rotating.Lock() // the same request may come twice at once
+	defer s.rotating.Unlock()
+	o := store.OnceOf(ctx)
+	if o != nil {
+		switch _, err := s.store.Answer(ctx, o.Token, o.Key); {
+		case err == nil:
+			o.Repeated = true
+			return nil, s.explain(store.ErrRepeated, "key")
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, s.explain(err, "key")
+		}
+	}
 	if err := s.keys.Add(); err != nil {
 		return nil, s.explain(err, "key")
 	}
@@ -178,6 +192,10 @@ func (s *Server) rotateKeys(ctx context.Context, _ *struct{}) (*struct{}, error)
 		if err != nil {
 			return nil, s.explain(err, "secret "+one.Name)
 		}
+	}
+	if o != nil {
+		o.Body = func(any) ([]byte, error) { return []byte{}, nil }
+		return nil, s.explain(s.store.KeepAnswer(ctx), "key")
 	}
 	return nil, nil //nolint:nilnil // there is nothing to answer
 }

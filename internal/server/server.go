@@ -70,6 +70,7 @@ type Server struct {
 	store      Store
 	archive    archive.Contents
 	keys       *secret.Keys
+	rotating   sync.Mutex
 	log        *slog.Logger
 	lease      time.Duration
 	poll       time.Duration
