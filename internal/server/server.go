@@ -166,6 +166,7 @@ func New(o Options) *Server {
 	s.registerFiles()
 	s.describeKeys()
 	s.describeRaw()
+	s.servePage()
 	return s
 }
 
