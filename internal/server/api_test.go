@@ -213,7 +213,7 @@ func TestTokenExpires(t *testing.T) {
 			t.Errorf("%s seconds: %d, want %d", seconds, status, want)
 		}
 	}
-	all, err := r.store.Tokens(t.Context(), "")
+	all, err := r.store.Tokens(t.Context(), "", store.Page{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,14 +92,19 @@ func secretOf(one store.Secret) api.Secret {
 	return api.Secret{ETag: tagOf(one), Name: one.Name, Version: one.Version, Tools: one.Tools, Set: one.Set, SetBy: one.SetBy, Used: one.Used, UsedBy: one.UsedBy}
 }
 
-func (s *Server) listSecrets(ctx context.Context, in *InProject) (*body[[]api.Secret], error) {
-	all, err := s.store.Secrets(ctx, in.Project)
+func (s *Server) listSecrets(ctx context.Context, in *struct {
+	InProject
+	NamesPage
+},
+) (*body[api.SecretList], error) {
+	all, err := s.store.Secrets(ctx, in.Project, in.page())
 	if err != nil {
 		return nil, s.explain(err, "secret")
 	}
-	out := &body[[]api.Secret]{Body: []api.Secret{}}
+	out := &body[api.SecretList]{Body: api.SecretList{Secrets: []api.Secret{}}}
+	all, out.Body.Next = cut(all, in.Limit, func(one store.Secret) string { return one.Name })
 	for _, one := range all {
-		out.Body = append(out.Body, secretOf(one))
+		out.Body.Secrets = append(out.Body.Secrets, secretOf(one))
 	}
 	return out, nil
 }
@@ -180,7 +185,7 @@ func (s *Server) rotateKeys(ctx context.Context, _ *struct{}) (*struct{}, error)
 	if err := s.keys.Add(); err != nil {
 		return nil, s.explain(err, "key")
 	}
-	all, err := s.store.Secrets(ctx, "")
+	all, err := s.store.Secrets(ctx, "", store.Page{})
 	if err != nil {
 		return nil, s.explain(err, "key")
 	}
