@@ -22,3 +22,9 @@ type Token struct {
 	// Token is the text, only in the answer to its creation.
 	Token string `json:"token,omitempty" doc:"only in the answer to its creation: nobody can read it later"`
 }
+
+// TokenList is a page of tokens, by name.
+type TokenList struct {
+	Tokens []Token `json:"tokens"`
+	Next   string  `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
+}

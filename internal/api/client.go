@@ -250,15 +250,29 @@ func (c *Client) CreateVersion(ctx context.Context, in, tool string, v *NewVersi
 }
 
 // Tools returns the latest version of each tool.
-func (c *Client) Tools(ctx context.Context, in string) (out []Version, err error) {
-	err = c.call(ctx, http.MethodGet, project(in)+"/tools", nil, &out)
-	return out, err
+func (c *Client) Tools(ctx context.Context, in string) ([]Version, error) {
+	return every(ctx, c, project(in)+"/tools", func(l *ToolList) ([]Version, string) { return l.Tools, l.Next })
 }
 
 // Versions returns the versions of a tool.
-func (c *Client) Versions(ctx context.Context, in, tool string) (out []Version, err error) {
-	err = c.call(ctx, http.MethodGet, project(in)+"/tools/"+url.PathEscape(tool)+"/versions", nil, &out)
-	return out, err
+func (c *Client) Versions(ctx context.Context, in, tool string) ([]Version, error) {
+	return every(ctx, c, project(in)+"/tools/"+url.PathEscape(tool)+"/versions", func(l *VersionList) ([]Version, string) { return l.Versions, l.Next })
+}
+
+// every returns all pages of a list.
+func every[List, Item any](ctx context.Context, c *Client, path string, of func(*List) (page []Item, next string)) ([]Item, error) {
+	all, query := []Item{}, url.Values{"limit": {"1000"}}
+	for {
+		var list List
+		if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &list); err != nil {
+			return nil, err
+		}
+		page, next := of(&list)
+		if all = append(all, page...); next == "" {
+			return all, nil
+		}
+		query.Set("cursor", next)
+	}
 }
 
 // CreateRun accepts a run.
@@ -355,9 +369,8 @@ func (c *Client) CreateToken(ctx context.Context, in string, n *NewToken) (*Toke
 }
 
 // Tokens returns the tokens of a project, or with "" those for all projects.
-func (c *Client) Tokens(ctx context.Context, in string) (out []Token, err error) {
-	err = c.call(ctx, http.MethodGet, tokens(in), nil, &out)
-	return out, err
+func (c *Client) Tokens(ctx context.Context, in string) ([]Token, error) {
+	return every(ctx, c, tokens(in), func(l *TokenList) ([]Token, string) { return l.Tokens, l.Next })
 }
 
 // DeleteToken ends a token.
@@ -377,9 +390,8 @@ func (c *Client) DrainRunner(ctx context.Context, name string) error {
 }
 
 // Secrets returns the secrets of a project, without values.
-func (c *Client) Secrets(ctx context.Context, in string) (out []Secret, err error) {
-	err = c.call(ctx, http.MethodGet, project(in)+"/secrets", nil, &out)
-	return out, err
+func (c *Client) Secrets(ctx context.Context, in string) ([]Secret, error) {
+	return every(ctx, c, project(in)+"/secrets", func(l *SecretList) ([]Secret, string) { return l.Secrets, l.Next })
 }
 
 // SetSecret sets a secret, or which tools may use it, if its ETag has tag; "" is any.
@@ -398,7 +410,7 @@ func (c *Client) DeleteSecret(ctx context.Context, in, name string) error {
 
 // RotateKeys has the server make a new key, and wrap all secrets for it.
 func (c *Client) RotateKeys(ctx context.Context) error {
-	return c.call(ctx, http.MethodPost, "/keys/rotate", nil, nil)
+	return c.create(ctx, "/keys/rotate", nil, nil)
 }
 
 // LogQuery is a window of a log, or a search in it.

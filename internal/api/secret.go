@@ -20,3 +20,9 @@ type Secret struct {
 	Used    time.Time `json:"used,omitzero" doc:"when a run had it last"`
 	UsedBy  string    `json:"used_by,omitempty" doc:"the run that had it last"`
 }
+
+// SecretList is a page of secrets, by name.
+type SecretList struct {
+	Secrets []Secret `json:"secrets"`
+	Next    string   `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
+}

@@ -38,6 +38,18 @@ type Version struct {
 	Warnings []Wrong `json:"warnings,omitempty"`
 }
 
+// ToolList is a page of tools, by name.
+type ToolList struct {
+	Tools []Version `json:"tools" doc:"the latest version of each"`
+	Next  string    `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
+}
+
+// VersionList is a page of the versions of a tool, the newest first.
+type VersionList struct {
+	Versions []Version `json:"versions"`
+	Next     string    `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
+}
+
 // Digests asks which contents the server doesn't have yet, and is the answer.
 type Digests struct {
 	Digests []string `json:"digests" maxItems:"10000" doc:"sha256:HEX"`

@@ -134,7 +134,7 @@ func TestUnderLoad(t *testing.T) {
 			t.Errorf("the run %s, accepted before the backup: %v", id, err)
 		}
 	}
-	tools, err := restored.Tools(t.Context(), "p")
+	tools, err := restored.Tools(t.Context(), "p", store.Page{})
 	if err != nil || len(tools) < len(digests) {
 		t.Errorf("%d tools, %v, want at least %d", len(tools), err, len(digests))
 	}

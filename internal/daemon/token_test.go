@@ -86,7 +86,7 @@ func TestOneFirstToken(t *testing.T) {
 		if _, err := firstToken(t.Context(), db, dir); err != nil {
 			t.Fatal(err)
 		}
-		all, err := db.Tokens(t.Context(), "")
+		all, err := db.Tokens(t.Context(), "", store.Page{})
 		files, _ := filepath.Glob(file + "*")
 		if err != nil || len(all) > 0 || len(files) > 0 {
 			t.Errorf("left %v: %v, tokens %v, files %v", left, err, all, files)

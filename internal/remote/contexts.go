@@ -115,7 +115,7 @@ type Where struct {
 }
 
 // Choose returns the context that a command goes to, or nil for this machine: by the command line, then MAYFLY_SERVER and
-// MAYFLY_CONTEXT, and then the current context. A server's token is that of its context, or MAYFLY_TOKEN.
+// MAYFLY_CONTEXT, and then the current context. MAYFLY_TOKEN comes before a context's token.
 func (c *Contexts) Choose(w Where) (*Context, error) {
 	var found *Context
 	var err error
@@ -138,6 +138,9 @@ func (c *Contexts) Choose(w Where) (*Context, error) {
 		return nil, err
 	}
 	one := *found
+	if token := os.Getenv("MAYFLY_TOKEN"); token != "" {
+		one.Token = token
+	}
 	if w.Project != "" {
 		one.Project = w.Project
 	}
@@ -160,16 +163,11 @@ func (c *Contexts) ofServer(server string) (*Context, error) {
 		return nil, nil //nolint:nilnil // this machine
 	}
 	i := slices.IndexFunc(c.Contexts, func(one Context) bool { return one.Server == server })
-	token := os.Getenv("MAYFLY_TOKEN")
 	switch {
-	case token != "" && i >= 0:
-		one := c.Contexts[i]
-		one.Token = token
-		return &one, nil
 	case i >= 0:
 		return &c.Contexts[i], nil
-	case token != "":
-		return &Context{Name: server, Server: server, Token: token, Project: "default"}, nil
+	case os.Getenv("MAYFLY_TOKEN") != "":
+		return &Context{Name: server, Server: server, Project: "default"}, nil
 	}
 	return nil, run.NewError(run.CodeUnauthenticated, fmt.Sprintf("there is no token for %s; log in: mayfly login %s --token-file FILE", server, server))
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
 )
@@ -40,17 +39,15 @@ func newRigWith(t *testing.T, o Options) *rig {
 	t.Setenv("TMPDIR", t.TempDir()) // see newReplica
 	db := o.Store
 	if db == nil {
-		lite, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-		if err != nil {
+		var err error
+		if db, err = sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db")); err != nil {
 			t.Fatal(err)
 		}
-		db = lite
 	}
-	keys, err := secret.OpenKeys(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+	if o.Keys == nil {
+		o.Keys = newKeys(t, t.TempDir())
 	}
-	o.Store, o.Archive, o.Keys = db, archive.Dir(t.TempDir()), keys
+	o.Store, o.Archive = db, archive.Dir(t.TempDir())
 	r := &rig{Server: New(o), tokens: map[string]string{}}
 	front := httptest.NewServer(r.Handler())
 	t.Cleanup(func() {
@@ -216,7 +213,7 @@ func TestTokenExpires(t *testing.T) {
 			t.Errorf("%s seconds: %d, want %d", seconds, status, want)
 		}
 	}
-	all, err := r.store.Tokens(t.Context(), "")
+	all, err := r.store.Tokens(t.Context(), "", store.Page{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 // TestValidate checks definitions, with the parser's own positions, and makes no version.
@@ -26,7 +27,7 @@ func TestValidate(t *testing.T) {
 	if bad.status != http.StatusUnprocessableEntity || !strings.Contains(bad.body, `"where":"t.yaml:3:1"`) {
 		t.Errorf("a wrong tool: %+v", bad)
 	}
-	if all, err := r.store.Tools(t.Context(), "own"); err != nil || len(all) != 0 {
+	if all, err := r.store.Tools(t.Context(), "own", store.Page{}); err != nil || len(all) != 0 {
 		t.Errorf("tools %v, %v", all, err)
 	}
 }

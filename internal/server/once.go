@@ -36,6 +36,7 @@ import (
 // creations are the operations that make something. The answers of those that are true have a secret, and are kept sealed.
 var creations = map[string]bool{
 	"create-run": false, "rerun": false, "resume-run": false, "create-version": false, "create-token": true, "create-project-token": true,
+	"rotate-keys": false,
 }
 
 const maxKey = 255
@@ -141,8 +142,12 @@ func (s *Server) again(c huma.Context, data []byte, secret bool) {
 	if status == 0 {
 		status = http.StatusOK
 	}
-	c.SetHeader("Content-Type", "application/json")
 	c.SetHeader("Idempotency-Replayed", "true")
+	if status == http.StatusNoContent {
+		c.SetStatus(status)
+		return
+	}
+	c.SetHeader("Content-Type", "application/json")
 	c.SetStatus(status)
 	if _, err := c.BodyWriter().Write(data); err != nil {
 		s.log.Debug("answer", "error", err) // the client has gone

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -93,6 +95,8 @@ func TestOnce(t *testing.T) {
 		{"create-version", at + "/tools/t/versions", tool, next},
 		{"create-project-token", at + "/tokens", `{"name":"n","role":"viewer"}`, `{"name":"m","role":"viewer"}`},
 		{"create-token", "/tokens", `{"name":"n","role":"viewer"}`, `{"name":"m","role":"viewer"}`},
+		{"resume-run", at + "/runs/" + r.endedFlow(t) + "/resume", "{}", `{"only":"a"}`},
+		{"rotate-keys", "/keys/rotate", "", "{}"},
 	} {
 		key := fmt.Sprint("key-", len(tried), c.path, len(c.body))
 		tried[c.operation] = true
@@ -119,7 +123,6 @@ func TestOnce(t *testing.T) {
 			t.Errorf("%s: the store has the answer %q, %v", c.operation, kept.Body, err)
 		}
 	}
-	tried["resume-run"] = true // which goes the way of create-run
 	for _, item := range r.api.OpenAPI().Paths {
 		for _, op := range operationsOf(item) {
 			_, creates := creations[op.OperationID]
@@ -127,7 +130,7 @@ func TestOnce(t *testing.T) {
 			for _, p := range op.Parameters {
 				described = described || p.Name == api.KeyHeader
 			}
-			if made := op.DefaultStatus == http.StatusCreated || strings.HasPrefix(op.OperationID, "create-"); made != creates || creates != described || creates != tried[op.OperationID] {
+			if made := op.DefaultStatus == http.StatusCreated || strings.HasPrefix(op.OperationID, "create-") || op.OperationID == "rotate-keys"; made != creates || creates != described || creates != tried[op.OperationID] {
 				t.Errorf("%s makes something: %v, takes a key: %v, says so: %v, was tried: %v", op.OperationID, made, creates, described, tried[op.OperationID])
 			}
 		}
@@ -308,4 +311,42 @@ func TestClientRepeats(t *testing.T) {
 	if _, err := away.CreateRun(t.Context(), "own", &api.NewRun{Bundle: &b}); err == nil || time.Since(begin) > 10*time.Second {
 		t.Errorf("a server that is away: %v after %s", err, time.Since(begin))
 	}
+}
+
+// TestRotateOnce repeats the request for a new key, also at once: there is one new key.
+func TestRotateOnce(t *testing.T) {
+	dir := t.TempDir()
+	r := newRigWith(t, Options{Keys: newKeys(t, dir)})
+	count := func() int {
+		all, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	before := count()
+	var asking sync.WaitGroup
+	for range 5 {
+		asking.Go(func() {
+			if a := r.keyed(t, r.tokens[RoleAdmin], "k", "/keys/rotate", ""); a.status != http.StatusNoContent || a.body != "" {
+				t.Errorf("%+v", a)
+			}
+		})
+	}
+	asking.Wait()
+	if n := count(); n != before+1 {
+		t.Errorf("there were %d keys, and are %d", before, n)
+	}
+	if a := r.keyed(t, r.tokens[RoleAdmin], "", "/keys/rotate", ""); a.status != http.StatusNoContent || count() != before+2 {
+		t.Errorf("without a key: %+v, and %d keys", a, count())
+	}
+}
+
+func newKeys(t *testing.T, dir string) *secret.Keys {
+	t.Helper()
+	keys, err := secret.OpenKeys(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
 }

@@ -92,14 +92,19 @@ func secretOf(one store.Secret) api.Secret {
 	return api.Secret{ETag: tagOf(one), Name: one.Name, Version: one.Version, Tools: one.Tools, Set: one.Set, SetBy: one.SetBy, Used: one.Used, UsedBy: one.UsedBy}
 }
 
-func (s *Server) listSecrets(ctx context.Context, in *InProject) (*body[[]api.Secret], error) {
-	all, err := s.store.Secrets(ctx, in.Project)
+func (s *Server) listSecrets(ctx context.Context, in *struct {
+	InProject
+	NamesPage
+},
+) (*body[api.SecretList], error) {
+	all, err := s.store.Secrets(ctx, in.Project, in.page())
 	if err != nil {
 		return nil, s.explain(err, "secret")
 	}
-	out := &body[[]api.Secret]{Body: []api.Secret{}}
+	out := &body[api.SecretList]{Body: api.SecretList{Secrets: []api.Secret{}}}
+	all, out.Body.Next = cut(all, in.Limit, func(one store.Secret) string { return one.Name })
 	for _, one := range all {
-		out.Body = append(out.Body, secretOf(one))
+		out.Body.Secrets = append(out.Body.Secrets, secretOf(one))
 	}
 	return out, nil
 }
@@ -161,12 +166,26 @@ func (s *Server) deleteSecret(ctx context.Context, in *struct {
 	return nil, s.explain(s.store.RemoveSecret(ctx, in.Project, in.Secret), "secret "+in.Secret)
 }
 
-// rotateKeys makes a new key, and wraps all secrets for it while the server serves. The old keys stay: a backup may need them.
+// rotateKeys makes a new key, and wraps all secrets for it while the server serves. The old keys stay: a backup may need them. A key is a
+// file, so the answer to a request that may be repeated is written after it. A server that is killed between makes another key when the
+// request is repeated, which does no harm.
 func (s *Server) rotateKeys(ctx context.Context, _ *struct{}) (*struct{}, error) {
+	s.rotating.Lock() // the same request may come twice at once
+	defer s.rotating.Unlock()
+	o := store.OnceOf(ctx)
+	if o != nil {
+		switch _, err := s.store.Answer(ctx, o.Token, o.Key); {
+		case err == nil:
+			o.Repeated = true
+			return nil, s.explain(store.ErrRepeated, "key")
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, s.explain(err, "key")
+		}
+	}
 	if err := s.keys.Add(); err != nil {
 		return nil, s.explain(err, "key")
 	}
-	all, err := s.store.Secrets(ctx, "")
+	all, err := s.store.Secrets(ctx, "", store.Page{})
 	if err != nil {
 		return nil, s.explain(err, "key")
 	}
@@ -178,6 +197,10 @@ func (s *Server) rotateKeys(ctx context.Context, _ *struct{}) (*struct{}, error)
 		if err != nil {
 			return nil, s.explain(err, "secret "+one.Name)
 		}
+	}
+	if o != nil {
+		o.Body = func(any) ([]byte, error) { return []byte{}, nil }
+		return nil, s.explain(s.store.KeepAnswer(ctx), "key")
 	}
 	return nil, nil //nolint:nilnil // there is nothing to answer
 }

@@ -70,6 +70,7 @@ type Server struct {
 	store      Store
 	archive    archive.Contents
 	keys       *secret.Keys
+	rotating   sync.Mutex
 	log        *slog.Logger
 	lease      time.Duration
 	poll       time.Duration
@@ -171,6 +172,7 @@ func New(o Options) *Server {
 	s.registerFiles()
 	s.describeKeys()
 	s.describeRaw()
+	s.servePage()
 	return s
 }
 
@@ -200,6 +202,9 @@ func (s *Server) Handler() http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
+		if r.TLS != nil {
+			h.Set("Strict-Transport-Security", "max-age=31536000") // of an address with a certificate of our own, browsers ignore it (RFC 6797, section 8.1)
+		}
 		if strings.HasPrefix(r.URL.Path, openAPI) {
 			s.described.Do(s.describe)
 		}

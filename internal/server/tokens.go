@@ -25,7 +25,9 @@ func (s *Server) registerTokens() {
 			huma.Register(s.api, create, func(ctx context.Context, in *body[api.NewToken]) (*body[api.Token], error) {
 				return s.createToken(ctx, "", &in.Body)
 			})
-			huma.Register(s.api, list, func(ctx context.Context, _ *struct{}) (*body[[]api.Token], error) { return s.listTokens(ctx, "") })
+			huma.Register(s.api, list, func(ctx context.Context, in *NamesPage) (*body[api.TokenList], error) {
+				return s.listTokens(ctx, "", in)
+			})
 			huma.Register(s.api, remove, func(ctx context.Context, in *TokenName) (*struct{}, error) {
 				return nil, s.deleteToken(ctx, "", in.Name)
 			})
@@ -38,8 +40,12 @@ func (s *Server) registerTokens() {
 		) (*body[api.Token], error) {
 			return s.createToken(ctx, in.Project, &in.Body)
 		})
-		huma.Register(s.api, list, func(ctx context.Context, in *InProject) (*body[[]api.Token], error) {
-			return s.listTokens(ctx, in.Project)
+		huma.Register(s.api, list, func(ctx context.Context, in *struct {
+			InProject
+			NamesPage
+		},
+		) (*body[api.TokenList], error) {
+			return s.listTokens(ctx, in.Project, &in.NamesPage)
 		})
 		huma.Register(s.api, remove, func(ctx context.Context, in *struct {
 			InProject
@@ -89,14 +95,15 @@ func tokenOf(t store.Token) api.Token {
 	return api.Token{Name: t.Name, Project: t.Project, Role: t.Role, Pool: t.Pool, Created: t.Created, Expires: t.Expires}
 }
 
-func (s *Server) listTokens(ctx context.Context, project string) (*body[[]api.Token], error) {
-	all, err := s.store.Tokens(ctx, project)
+func (s *Server) listTokens(ctx context.Context, project string, in *NamesPage) (*body[api.TokenList], error) {
+	all, err := s.store.Tokens(ctx, project, in.page())
 	if err != nil {
 		return nil, s.explain(err, "token")
 	}
-	out := &body[[]api.Token]{Body: []api.Token{}}
+	out := &body[api.TokenList]{Body: api.TokenList{Tokens: []api.Token{}}}
+	all, out.Body.Next = cut(all, in.Limit, func(t store.Token) string { return t.Name })
 	for _, t := range all {
-		out.Body = append(out.Body, tokenOf(t))
+		out.Body.Tokens = append(out.Body.Tokens, tokenOf(t))
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -164,30 +165,63 @@ func versionOf(v store.Version) api.Version {
 	}
 }
 
-func versionsOf(all []store.Version) *body[[]api.Version] {
-	out := &body[[]api.Version]{Body: []api.Version{}}
+func versionsOf(all []store.Version) []api.Version {
+	out := []api.Version{}
 	for _, v := range all {
-		out.Body = append(out.Body, versionOf(v))
+		out = append(out, versionOf(v))
 	}
 	return out
 }
 
-func (s *Server) listTools(ctx context.Context, in *InProject) (*body[[]api.Version], error) {
-	all, err := s.store.Tools(ctx, in.Project)
-	return versionsOf(all), s.explain(err, "tool")
+// ListLimit bounds a page of a list.
+type ListLimit struct {
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+}
+
+// NamesPage is a page of a list that is sorted by names.
+type NamesPage struct {
+	ListLimit
+	Cursor string `query:"cursor" maxLength:"253" doc:"next of the page before"`
+}
+
+// page asks for one more than the page has, which says that there is another page.
+func (n *NamesPage) page() store.Page { return store.Page{After: n.Cursor, Most: n.Limit + 1} }
+
+// cut returns a page, and the cursor of the next one, or "".
+func cut[T any](all []T, most int, cursor func(T) string) (page []T, next string) {
+	if len(all) <= most {
+		return all, ""
+	}
+	return all[:most], cursor(all[most-1])
+}
+
+func (s *Server) listTools(ctx context.Context, in *struct {
+	InProject
+	NamesPage
+},
+) (*body[api.ToolList], error) {
+	all, err := s.store.Tools(ctx, in.Project, in.page())
+	if err != nil {
+		return nil, s.explain(err, "tool")
+	}
+	all, next := cut(all, in.Limit, func(v store.Version) string { return v.Tool })
+	return &body[api.ToolList]{Body: api.ToolList{Tools: versionsOf(all), Next: next}}, nil
 }
 
 func (s *Server) listVersions(ctx context.Context, in *struct {
 	InProject
 	ToolName
+	ListLimit
+	Cursor int `query:"cursor" minimum:"1" maximum:"2147483647" doc:"next of the page before"`
 },
-) (*body[[]api.Version], error) {
-	all, err := s.store.Versions(ctx, in.Project, in.Tool)
-	if err == nil && len(all) == 0 {
+) (*body[api.VersionList], error) {
+	all, err := s.store.Versions(ctx, in.Project, in.Tool, in.Cursor, in.Limit+1)
+	if err == nil && len(all) == 0 && in.Cursor == 0 {
 		err = store.ErrNotFound
 	}
 	if err != nil {
 		return nil, s.explain(err, "tool "+in.Tool)
 	}
-	return versionsOf(all), nil
+	all, next := cut(all, in.Limit, func(v store.Version) string { return strconv.Itoa(v.Version) })
+	return &body[api.VersionList]{Body: api.VersionList{Versions: versionsOf(all), Next: next}}, nil
 }

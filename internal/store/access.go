@@ -12,7 +12,7 @@ type Access interface {
 	// Token finds a token that hasn't expired by the hash of its text. The error is ErrNotFound.
 	Token(ctx context.Context, hash []byte) (Token, error)
 	// Tokens returns the tokens of a project, by name; those for all projects with "".
-	Tokens(ctx context.Context, project string) ([]Token, error)
+	Tokens(ctx context.Context, project string, p Page) ([]Token, error)
 	// RemoveToken ends a token. The error is ErrNotFound.
 	RemoveToken(ctx context.Context, project, name string) error
 }

@@ -17,6 +17,9 @@ const AnswersKept = 24 * time.Hour
 type Answers interface {
 	// Answer returns the answer to a token's request with a key. The error is ErrNotFound, also for one that is older than AnswersKept.
 	Answer(ctx context.Context, token []byte, key string) (Answer, error)
+	// KeepAnswer writes the answer to the request of ctx, for what is made elsewhere than in the store. If there is one, it fails with
+	// ErrRepeated.
+	KeepAnswer(ctx context.Context) error
 	// ForgetAnswers removes those that are older than AnswersKept.
 	ForgetAnswers(ctx context.Context) error
 }

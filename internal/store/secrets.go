@@ -17,7 +17,7 @@ type Secrets interface {
 	// Secret returns a secret. The error is ErrNotFound.
 	Secret(ctx context.Context, project, name string) (Secret, error)
 	// Secrets returns the secrets of a project, or with "" of all, by project and name.
-	Secrets(ctx context.Context, project string) ([]Secret, error)
+	Secrets(ctx context.Context, project string, p Page) ([]Secret, error)
 	// UsedSecrets says that a run gets secrets.
 	UsedSecrets(ctx context.Context, project string, names []string, run string) error
 	// RewrapSecret replaces what is sealed, if it is still the given one.

@@ -52,13 +52,13 @@ func scanToken(rows row) (store.Token, error) {
 }
 
 // Tokens implements store.Access.
-func (s *Store) Tokens(ctx context.Context, project string) ([]store.Token, error) {
+func (s *Store) Tokens(ctx context.Context, project string, p store.Page) ([]store.Token, error) {
 	all := []store.Token{}
 	err := s.read(ctx, func(rows row) error {
 		t, err := scanToken(rows)
 		all = append(all, t)
 		return err
-	}, `SELECT `+tokenColumns+` FROM tokens WHERE project = ? ORDER BY name`, project)
+	}, `SELECT `+tokenColumns+` FROM tokens WHERE project = ? AND name > ? ORDER BY name LIMIT ?`, project, p.After, limit(p.Most))
 	return all, err
 }
 

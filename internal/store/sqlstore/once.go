@@ -51,6 +51,11 @@ func (s *Store) Answer(ctx context.Context, token []byte, key string) (a store.A
 	return a, err
 }
 
+// KeepAnswer implements store.Answers.
+func (s *Store) KeepAnswer(ctx context.Context) error {
+	return s.makeOnce(ctx, func(context.Context, *tx) (any, error) { return nil, nil })
+}
+
 // ForgetAnswers implements store.Answers.
 func (s *Store) ForgetAnswers(ctx context.Context) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {

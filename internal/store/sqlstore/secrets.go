@@ -117,13 +117,13 @@ func (s *Store) Secret(ctx context.Context, project, name string) (one store.Sec
 }
 
 // Secrets implements store.Secrets.
-func (s *Store) Secrets(ctx context.Context, project string) ([]store.Secret, error) {
+func (s *Store) Secrets(ctx context.Context, project string, p store.Page) ([]store.Secret, error) {
 	all := []store.Secret{}
 	err := s.read(ctx, func(rows row) error {
 		one, err := scanSecret(rows)
 		all = append(all, one)
 		return err
-	}, `SELECT `+secretColumns+` FROM secrets WHERE project = ? OR ? = '' ORDER BY project, name`, project, project)
+	}, `SELECT `+secretColumns+` FROM secrets WHERE (project = ? OR ? = '') AND name > ? ORDER BY project, name LIMIT ?`, project, project, p.After, limit(p.Most))
 	return all, err
 }
 

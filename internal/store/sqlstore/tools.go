@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"math"
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -61,13 +62,22 @@ func (s *Store) Version(ctx context.Context, project, tool string, version int) 
 }
 
 // Versions implements store.Tools.
-func (s *Store) Versions(ctx context.Context, project, tool string) ([]store.Version, error) {
-	return s.versions(ctx, `WHERE project = ? AND tool = ? ORDER BY version DESC`, project, tool)
+func (s *Store) Versions(ctx context.Context, project, tool string, before, most int) ([]store.Version, error) {
+	return s.versions(ctx, `WHERE project = ? AND tool = ? AND version < ? ORDER BY version DESC LIMIT ?`, project, tool, limit(before), limit(most))
 }
 
 // Tools implements store.Tools.
-func (s *Store) Tools(ctx context.Context, project string) ([]store.Version, error) {
-	return s.versions(ctx, `v WHERE project = ? AND version = (SELECT MAX(version) FROM versions o WHERE o.project = v.project AND o.tool = v.tool) ORDER BY tool`, project)
+func (s *Store) Tools(ctx context.Context, project string, p store.Page) ([]store.Version, error) {
+	return s.versions(ctx, `v WHERE project = ? AND version = (SELECT MAX(version) FROM versions o WHERE o.project = v.project AND o.tool = v.tool) AND tool > ?
+		ORDER BY tool LIMIT ?`, project, p.After, limit(p.Most))
+}
+
+// limit is a number of rows, where 0 stands for any number.
+func limit(most int) int {
+	if most == 0 {
+		return math.MaxInt32
+	}
+	return most
 }
 
 func (s *Store) versions(ctx context.Context, where string, args ...any) ([]store.Version, error) {

@@ -25,7 +25,7 @@ func tokens(t *testing.T, s Store) {
 	if tok, err := s.Token(ctx, []byte("1")); err != nil || tok.Name != "ada" || tok.Project != "p" || tok.Role != "author" || tok.Created.IsZero() || !tok.Expires.IsZero() {
 		t.Errorf("token %+v, %v", tok, err)
 	}
-	if all, err := s.Tokens(ctx, ""); err != nil || len(all) != 2 || all[0].Name != "new" || all[1].Name != "old" {
+	if all, err := s.Tokens(ctx, "", store.Page{}); err != nil || len(all) != 2 || all[0].Name != "new" || all[1].Name != "old" {
 		t.Errorf("tokens for all projects: %+v, %v", all, err)
 	}
 	defer removed(t, s, "p", "ada", []byte("1"))

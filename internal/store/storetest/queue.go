@@ -629,7 +629,7 @@ func SameAtOnce(t *testing.T, stores ...Store) {
 			return
 		}
 	}
-	all, err := stores[0].Versions(ctx, "p", "other")
+	all, err := stores[0].Versions(ctx, "p", "other", 0, 0)
 	if err != nil || len(all) != 40 || all[0].Version != 40 {
 		t.Errorf("%d versions, %v", len(all), err)
 	}

@@ -58,10 +58,10 @@ func secrets(t *testing.T, s Store) {
 	if err := s.RewrapSecret(ctx, one, []byte("old version")); err != nil {
 		t.Error(err)
 	}
-	if all, err := s.Secrets(ctx, ""); err != nil || len(all) != 2 || string(all[0].Sealed) != "new" || all[1].Project != "q" {
+	if all, err := s.Secrets(ctx, "", store.Page{}); err != nil || len(all) != 2 || string(all[0].Sealed) != "new" || all[1].Project != "q" {
 		t.Errorf("secrets of all projects: %+v, %v", all, err)
 	}
-	if all, err := s.Secrets(ctx, "q"); err != nil || len(all) != 1 {
+	if all, err := s.Secrets(ctx, "q", store.Page{}); err != nil || len(all) != 1 {
 		t.Errorf("secrets of a project: %+v, %v", all, err)
 	}
 	if err := s.RemoveSecret(ctx, "p", "a"); err != nil {

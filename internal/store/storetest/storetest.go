@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Again":             again,
 		"Fences":            fences,
 		"HeldRequests":      heldRequests,
+		"Pages":             pages,
 		"RepeatedReports":   repeatedReports,
 		"OddTexts":          oddTexts,
 		"Gaps":              gaps,

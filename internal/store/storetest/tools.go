@@ -2,7 +2,11 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -43,12 +47,93 @@ func versions(t *testing.T, s Store) {
 	if _, err := s.Version(ctx, "p", "t", 4); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a version that isn't there: %v", err)
 	}
-	all, err := s.Versions(ctx, "p", "t")
+	all, err := s.Versions(ctx, "p", "t", 0, 0)
 	if err != nil || len(all) != 3 || all[0].Version != 3 {
 		t.Errorf("versions %+v, %v", all, err)
 	}
-	tools, err := s.Tools(ctx, "p")
+	tools, err := s.Tools(ctx, "p", store.Page{})
 	if err != nil || len(tools) != 3 || tools[0].Tool != "U" || tools[1].Tool != "t" || tools[1].Version != 3 || tools[2].Tool != "u" {
 		t.Errorf("tools %+v, %v", tools, err)
+	}
+}
+
+// pages reads lists in pages: each has everything once, in order, and a page that is after the end is empty.
+func pages(t *testing.T, s Store) {
+	names := []string{"B", "a", "a.b", "z1", "z2"} // in the order of their bytes
+	var versions []string
+	for i, name := range names {
+		for _, project := range []string{"p", "other"} {
+			if _, _, err := s.AddVersion(t.Context(), store.Version{Project: project, Tool: name, Kind: "tool", Digest: "d", Manifest: []byte("{}")}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.AddToken(t.Context(), store.Token{Hash: []byte(project + name), Project: project, Name: name, Role: "viewer"}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.SetSecret(t.Context(), store.Secret{Project: project, Name: name}, nil, func(int, time.Time) ([]byte, error) { return []byte("x"), nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := s.AddVersion(t.Context(), store.Version{Project: "p", Tool: "v", Kind: "tool", Digest: fmt.Sprint(i), Manifest: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+		versions = append([]string{fmt.Sprint(i + 1)}, versions...)
+	}
+	for name, c := range map[string]struct {
+		want []string
+		page func(p store.Page) ([]string, error)
+	}{
+		"tools": {slices.Sorted(slices.Values(append([]string{"v"}, names...))), func(p store.Page) (out []string, err error) {
+			all, err := s.Tools(t.Context(), "p", p)
+			for _, one := range all {
+				out = append(out, one.Tool)
+			}
+			return out, err
+		}},
+		"tokens": {names, func(p store.Page) (out []string, err error) {
+			all, err := s.Tokens(t.Context(), "p", p)
+			for _, one := range all {
+				out = append(out, one.Name)
+			}
+			return out, err
+		}},
+		"secrets": {names, func(p store.Page) (out []string, err error) {
+			all, err := s.Secrets(t.Context(), "p", p)
+			for _, one := range all {
+				out = append(out, one.Name)
+			}
+			return out, err
+		}},
+		"versions": {versions, func(p store.Page) (out []string, err error) {
+			before, _ := strconv.Atoi(p.After) // 0 of ""
+			all, err := s.Versions(t.Context(), "p", "v", before, p.Most)
+			for _, one := range all {
+				out = append(out, strconv.Itoa(one.Version))
+			}
+			return out, err
+		}},
+	} {
+		for most := range len(c.want) + 2 {
+			var all []string
+			last := ""
+			for {
+				page, err := c.page(store.Page{After: last, Most: most})
+				if err != nil || most > 0 && len(page) > most {
+					t.Fatalf("%s, %d a page: %q, %v", name, most, page, err)
+				}
+				if len(page) == 0 || len(all) > 2*len(c.want) {
+					break
+				}
+				all = append(all, page...)
+				if last = page[len(page)-1]; most == 0 {
+					break
+				}
+				if name == "versions" && last == "1" {
+					break // 0 would be all
+				}
+			}
+			if !slices.Equal(all, c.want) {
+				t.Errorf("%s, %d a page: %q, want %q", name, most, all, c.want)
+			}
+		}
 	}
 }
