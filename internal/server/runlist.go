@@ -19,7 +19,7 @@ func (s *Server) registerRunList() {
 }
 
 // lookAtOnce bounds how many runs are looked at for a page of a list for which there is no index.
-const lookAtOnce = 2000
+const lookAtOnce = 1000
 
 // runQuery selects runs.
 type runQuery struct {
