@@ -121,7 +121,8 @@ func placesOf(f store.Filter) (places []place, rest condition, err error) {
 	case len(open) > 0:
 		queued := stateIn("state", open)
 		queued.where = "r.id IN (SELECT run FROM queue WHERE " + queued.where + ")"
-		places = append(places, place{in: all(in, queued)})
+		// PostgreSQL may begin with the history, of which only what isn't over is of use.
+		places = append(places, place{in: all(in, stateIn("r.status", []run.State{run.Queued}), queued)})
 	}
 	return places, rest, nil
 }
