@@ -339,6 +339,14 @@ func (s *site) lists(ctx context.Context, runs int) error {
 		{"failed ones of a tool", func() error {
 			return list(api.RunFilter{Tool: fmt.Sprint("tool-", 10*mrand.IntN(5)), Status: []string{string(run.Failed)}, Cursor: id()})()
 		}},
+		{"of two states", func() error {
+			return list(api.RunFilter{Status: []string{string(run.Failed), string(run.Lost)}, Cursor: id()})()
+		}},
+		{"with a text that none has", func() error { return list(api.RunFilter{Text: "no such text", Cursor: id()})() }},
+		{"with a label, and by someone", func() error {
+			return list(api.RunFilter{Labels: map[string]string{"team": "web"}, By: "bob", Cursor: id()})()
+		}},
+		{"of a runner, all", func() error { return list(api.RunFilter{Runner: "r", Cursor: id()})() }},
 		{"of a state that none has", list(api.RunFilter{Status: []string{string(run.Lost)}})},
 		{"open", func() error { _, err := s.client.Run(ctx, "default", id()); return err }},
 	} {

@@ -178,7 +178,7 @@ func (s *site) throughput(ctx context.Context, runs, clients int) (time.Duration
 		}
 	}
 	for {
-		waiting, err := s.db.Runs(ctx, store.Filter{Project: "default", Status: []run.State{run.Queued, run.Creating, run.Running}, Most: 1})
+		waiting, _, err := s.db.Runs(ctx, store.Filter{Project: "default", Status: []run.State{run.Queued, run.Creating, run.Running}, Most: 1})
 		if err != nil || len(waiting) == 0 {
 			return time.Since(begin), err
 		}

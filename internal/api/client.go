@@ -287,31 +287,16 @@ func (c *Client) Run(ctx context.Context, in, id string) (*Run, error) {
 	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id), nil, out)
 }
 
-// RunFilter selects runs.
-type RunFilter struct {
-	Tool   string
-	Status []string
-	Limit  int
-	Cursor string
+// Result returns the result of a run that has ended.
+func (c *Client) Result(ctx context.Context, in, id string) (*run.Result, error) {
+	out := &run.Result{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/result", nil, out)
 }
 
-// Runs returns a page of runs.
-func (c *Client) Runs(ctx context.Context, in string, f RunFilter) (*RunList, error) {
-	q := url.Values{}
-	if f.Tool != "" {
-		q.Set("tool", f.Tool)
-	}
-	if len(f.Status) > 0 {
-		q.Set("status", strings.Join(f.Status, ","))
-	}
-	if f.Limit > 0 {
-		q.Set("limit", fmt.Sprint(f.Limit))
-	}
-	if f.Cursor != "" {
-		q.Set("cursor", f.Cursor)
-	}
-	out := &RunList{}
-	return out, c.call(ctx, http.MethodGet, project(in)+"/runs?"+q.Encode(), nil, out)
+// Request returns what was asked for with a run.
+func (c *Client) Request(ctx context.Context, in, id string) (*RunRequest, error) {
+	out := &RunRequest{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/request", nil, out)
 }
 
 // Cancel asks for the end of a run.
@@ -320,10 +305,14 @@ func (c *Client) Cancel(ctx context.Context, in, id string) (*Run, error) {
 	return out, c.call(ctx, http.MethodPost, project(in)+"/runs/"+url.PathEscape(id)+"/cancel", nil, out)
 }
 
-// Rerun runs the same again.
-func (c *Client) Rerun(ctx context.Context, in, id string) (*Run, error) {
+// Rerun runs the same again, with changes unless they are nil.
+func (c *Client) Rerun(ctx context.Context, in, id string, changes *Changes) (*Run, error) {
 	out := &Run{}
-	return out, c.create(ctx, project(in)+"/runs/"+url.PathEscape(id)+"/rerun", nil, out)
+	var body any
+	if changes != nil {
+		body = changes
+	}
+	return out, c.create(ctx, project(in)+"/runs/"+url.PathEscape(id)+"/rerun", body, out)
 }
 
 // Resume goes on with a run of a workflow that has ended, as a new run.
@@ -357,6 +346,12 @@ func (c *Client) Artifact(ctx context.Context, in, id, name string) (io.ReadClos
 func (c *Client) Metrics(ctx context.Context, in, id string) (*Metrics, error) {
 	out := &Metrics{}
 	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/metrics", nil, out)
+}
+
+// Connections returns the connections of a run.
+func (c *Client) Connections(ctx context.Context, in, id string) (*Connections, error) {
+	out := &Connections{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/connections", nil, out)
 }
 
 // tokens is the path of the tokens of a project, or of those for all projects.

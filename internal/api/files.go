@@ -39,6 +39,7 @@ type Checked struct {
 	Name        string  `json:"name"`
 	Description string  `json:"description,omitempty"`
 	Warnings    []Wrong `json:"warnings" doc:"what is probably a mistake"`
+	Defined
 }
 
 func version(in, tool string, v int) string {

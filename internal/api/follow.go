@@ -26,7 +26,6 @@ const (
 func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit func(run.Event), cut func(error)) error {
 	pause := 100 * time.Millisecond
 	since := c.now() // the last contact
-	ended := 0       // how many streams have ended with nothing new
 	for {
 		last, connected, over, err := c.follow(ctx, in, id, after, "", emit)
 		if over || ctx.Err() != nil {
@@ -39,15 +38,11 @@ func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit fu
 		if connected {
 			since = c.now()
 		}
-		if ended++; last > after || err != nil {
-			ended = 0
-		}
-		if last > after {
+		switch {
+		case last > after:
 			after, pause = last, 100*time.Millisecond
-		}
-		// A server that ends may end a stream before its first event, but hardly twice.
-		if ended > 1 {
-			if r, failed := c.Run(ctx, in, id); failed == nil && !r.Finished.IsZero() {
+		case err == nil: // a server that ends may end a stream before its first event, so that there may be others
+			if r, failed := c.Run(ctx, in, id); failed == nil && !r.Finished.IsZero() && r.Events <= after {
 				return fmt.Errorf("run %s has ended as %s, but the last of its events isn't its result: its runner hasn't reported it", id, r.Status)
 			}
 		}

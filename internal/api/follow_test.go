@@ -37,12 +37,36 @@ func TestFollowAfterQuiet(t *testing.T) {
 	}
 }
 
+// TestFollowEndingServer follows a run whose server ends streams before their first event, while the run ends.
+func TestFollowEndingServer(t *testing.T) {
+	streams := 0
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/events") {
+			_, _ = fmt.Fprint(w, `{"id":"r","status":"failed","finished":"2026-11-30T00:00:00Z","events":1}`) // the test sees whether it comes
+			return
+		}
+		if streams++; streams == 4 {
+			_, _ = fmt.Fprint(w, "data: {\"seq\":1,\"type\":\"result\",\"status\":\"failed\"}\n\n")
+		}
+	}))
+	defer front.Close()
+	c, err := NewClient(ClientOptions{Server: front.URL, Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got := 0
+	if err := c.Follow(t.Context(), "p", "r", 0, func(run.Event) { got++ }, nil); err != nil || got != 1 {
+		t.Errorf("got %d events, %v", got, err)
+	}
+}
+
 // TestFollowWithoutResult follows a run that has ended, and whose events don't say how.
 func TestFollowWithoutResult(t *testing.T) {
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !strings.HasSuffix(r.URL.Path, "/events"):
-			_, _ = fmt.Fprint(w, `{"id":"r","status":"failed","finished":"2026-11-30T00:00:00Z"}`) // the test sees whether it comes
+			_, _ = fmt.Fprint(w, `{"id":"r","status":"failed","finished":"2026-11-30T00:00:00Z","events":1}`) // the test sees whether it comes
 		case r.Header.Get("Last-Event-ID") == "":
 			_, _ = fmt.Fprint(w, "data: {\"seq\":1,\"type\":\"log\",\"stream\":\"stdout\",\"data\":\"x\"}\n\n")
 		}

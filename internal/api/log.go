@@ -21,4 +21,7 @@ type LogPage struct {
 	Over  bool      `json:"over" doc:"whether the run has ended, so that no more come"`
 	// Next is the line from which a search goes on, or a window that is too large for one answer; 0 at the end.
 	Next int64 `json:"next,omitempty" doc:"the line from which a search goes on, or a window that is too large for one answer; 0 at the end"`
+	// Event and Skip are for a window without Next.
+	Event int64 `json:"event,omitempty" doc:"of a window without next: the Last-Event-ID with which the stream of events has what follows the window"`
+	Skip  int64 `json:"skip,omitempty" doc:"the output of that stream up to its line break of this number is in the window already, so leave it out"`
 }

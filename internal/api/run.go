@@ -37,6 +37,13 @@ type Concurrency struct {
 	Limit int    `json:"limit" minimum:"1" maximum:"100000" doc:"as many run at once, of those that wait with the key"`
 }
 
+// Changes are what a repeated run has that the old one hadn't. What they don't name stays as it was.
+type Changes struct {
+	Inputs      map[string]any    `json:"inputs,omitempty" doc:"values for the args, instead of those of the old run"`
+	Environment map[string]string `json:"environment,omitempty" doc:"variables, instead of those of the old run"`
+	Set         map[string]string `json:"set,omitempty" doc:"overrides, instead of those of the old run"`
+}
+
 // Selection selects steps of a workflow. The zero Selection selects all.
 type Selection struct {
 	From string   `json:"from,omitempty" maxLength:"253" doc:"only this step and those after it"`
@@ -70,6 +77,21 @@ type Sample struct {
 	engine.Usage
 }
 
+// Connections are those of a run.
+type Connections struct {
+	Connections []Connected `json:"connections" doc:"at most 1000, in the order of the first of each"`
+	Omitted     int64       `json:"omitted,omitempty" doc:"how many connections are in none of them, since there were too many different ones"`
+}
+
+// Connected are connections of a run with the same destination and the same decision; its bytes are those of all of them.
+type Connected struct {
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	Count int64     `json:"count" doc:"how many there were"`
+	Step  string    `json:"step,omitempty" doc:"of a workflow"`
+	engine.Connection
+}
+
 // Run is a run as the server knows it.
 type Run struct {
 	ID      string `json:"id"`
@@ -96,6 +118,9 @@ type Run struct {
 	AcceptedBy string    `json:"accepted_by"`
 	Started    time.Time `json:"started,omitzero" doc:"when a runner took it first"`
 	Finished   time.Time `json:"finished,omitzero"`
+	Events     int64     `json:"events" doc:"how many events it has so far; the last one has this number"`
+	Lines      int64     `json:"lines" doc:"how many lines it has printed so far, by their line breaks"`
+	Bytes      int64     `json:"bytes" doc:"the size of its events so far, as JSON"`
 	// LogRemoved is set for a run whose log the server has not kept.
 	LogRemoved time.Time `json:"log_removed,omitzero" doc:"when its events were removed, since the server keeps them for a limited time, or up to a size"`
 
@@ -104,8 +129,8 @@ type Run struct {
 	Resumes string `json:"resumes,omitempty" doc:"the run of a workflow that this one goes on from"`
 }
 
-// RunList is a page of runs, the newest first.
+// RunList is a page of runs, the newest first. A page may have fewer runs than were asked for, also none, although Next is set.
 type RunList struct {
 	Runs []Run  `json:"runs"`
-	Next string `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
+	Next string `json:"next,omitempty" doc:"the cursor of the next page, which there may be although this one has fewer runs than were asked for, or none; empty on the last one"`
 }

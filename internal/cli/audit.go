@@ -62,7 +62,7 @@ them first. With --json each is a line of JSON.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.since != "" {
-				at, err := timeSince(f.since, time.Now())
+				at, err := timeOrAgo("since", f.since, time.Now())
 				if err != nil {
 					return &usageError{command: c.CommandPath(), err: err}
 				}
@@ -89,8 +89,8 @@ them first. With --json each is a line of JSON.`,
 	return c
 }
 
-// timeSince reads a time, or for how long before now.
-func timeSince(text string, now time.Time) (time.Time, error) {
+// timeOrAgo reads the value of a flag: a time, or for how long before now.
+func timeOrAgo(flag, text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
@@ -102,7 +102,7 @@ func timeSince(text string, now time.Time) (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("--since %q is not a time; write it as 2026-01-31, 2026-01-31T12:00:00Z, 24h or 7d", text)
+	return time.Time{}, fmt.Errorf("--%s %q is not a time; write it as 2026-01-31, 2026-01-31T12:00:00Z, 24h or 7d", flag, text)
 }
 
 // daysOf reads a number of days, such as 7d.

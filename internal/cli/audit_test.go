@@ -14,7 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/audit"
 )
 
-func TestTimeSince(t *testing.T) {
+func TestTimeOrAgo(t *testing.T) {
 	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.Local)
 	for text, want := range map[string]time.Time{
 		"2026-01-31":           time.Date(2026, 1, 31, 0, 0, 0, 0, time.Local),
@@ -22,13 +22,13 @@ func TestTimeSince(t *testing.T) {
 		"24h":                  now.Add(-24 * time.Hour),
 		"7d":                   time.Date(2026, 3, 3, 12, 0, 0, 0, time.Local),
 	} {
-		if got, err := timeSince(text, now); err != nil || !got.Equal(want) {
-			t.Errorf("timeSince(%q) = %v, %v, want %v", text, got, err, want)
+		if got, err := timeOrAgo("since", text, now); err != nil || !got.Equal(want) {
+			t.Errorf("timeOrAgo(%q) = %v, %v, want %v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "d", "-1d", "-1h", "1.5d", "70000d", "yesterday", "2026-13-01"} {
-		if got, err := timeSince(text, now); err == nil {
-			t.Errorf("timeSince(%q) = %v, want an error", text, got)
+		if got, err := timeOrAgo("since", text, now); err == nil {
+			t.Errorf("timeOrAgo(%q) = %v, want an error", text, got)
 		}
 	}
 }

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -26,18 +28,26 @@ func newLogsCommand(s streams) *cobra.Command {
 Ctrl-C leaves it without ending it.`,
 		Example: `  mayfly logs 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly logs -f 01a20974-721d-7515-b4bb-132b84d3651b
-  mayfly logs --tail 20 01a20974-721d-7515-b4bb-132b84d3651b
+  mayfly logs --tail 20 -f 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly logs --find error 01a20974-721d-7515-b4bb-132b84d3651b`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if follow && tail > 0 && f.json {
+				return &usageError{command: c.CommandPath(), err: errors.New("--tail prints lines and --follow events, so --json can't be given with both; leave one of the three out")}
+			}
 			r, err := f.where.mustOpen("mayfly logs")
 			if err != nil {
 				return err
 			}
 			defer r.Close()
+			after, emit := int64(0), func(view show.View) func(run.Event) { return view.Event }
 			if q.Find != "" || tail > 0 {
 				q.Line, q.Lines = -tail, tail
-				return printLines(c.Context(), s, r, args[0], q, f.json)
+				page, err := printLines(c.Context(), s, r, args[0], q, f.json)
+				if err != nil || !follow {
+					return err
+				}
+				after, emit = page.Event, func(view show.View) func(run.Event) { return without(page.Skip, view.Event) }
 			}
 			one, err := r.Run(c.Context(), r.Project, args[0])
 			if err != nil {
@@ -52,7 +62,7 @@ Ctrl-C leaves it without ending it.`,
 					return r.SoFar(ctx, r.Project, args[0], emit)
 				})
 			}
-			result, err := r.Await(c.Context(), args[0], view.Event, func(err error) {
+			result, err := r.Await(c.Context(), args[0], after, emit(view), func(err error) {
 				f.notice(s)(fmt.Sprintf("the connection to %s was cut (%v); trying again", r.Server(), err))
 			})
 			if result == nil {
@@ -67,7 +77,6 @@ Ctrl-C leaves it without ending it.`,
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "follow the run to its end")
 	c.Flags().Int64Var(&tail, "tail", 0, "only the last `N` lines, at most 5000")
 	c.Flags().StringVar(&q.Find, "find", "", "only the lines that have this `TEXT`, with their numbers; upper and lower case are the same")
-	exclusive(c, "follow", "tail")
 	exclusive(c, "follow", "find")
 	exclusive(c, "tail", "find")
 	f.where.add(c.Flags())
@@ -76,21 +85,43 @@ Ctrl-C leaves it without ending it.`,
 	return c
 }
 
-// printLines prints a window of a log, or what was found in it with the numbers of the lines.
-func printLines(ctx context.Context, s streams, r *remote.Remote, id string, q api.LogQuery, asJSON bool) error {
+// without leaves out the output up to a number of line breaks.
+func without(breaks int64, emit func(run.Event)) func(run.Event) {
+	return func(e run.Event) {
+		if e.Log == nil || breaks == 0 {
+			emit(e)
+			return
+		}
+		text := e.Log.Bytes()
+		for ; breaks > 0; breaks-- {
+			_, rest, ok := bytes.Cut(text, []byte("\n"))
+			if !ok {
+				return
+			}
+			text = rest
+		}
+		if len(text) > 0 {
+			e.Log = &run.Log{Stream: e.Log.Stream, DataBase64: text}
+			emit(e)
+		}
+	}
+}
+
+// printLines prints a window of a log, or what was found in it with the numbers of the lines. It returns the last page of it.
+func printLines(ctx context.Context, s streams, r *remote.Remote, id string, q api.LogQuery, asJSON bool) (*api.LogPage, error) {
 	q.Line, q.Lines = cmp.Or(q.Line, 1), cmp.Or(q.Lines, 500)
 	for {
 		page, err := r.Log(ctx, r.Project, id, q)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, l := range page.Lines {
 			if err := printLine(s, l, q.Find != "", asJSON); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if page.Next == 0 {
-			return nil
+			return page, nil
 		}
 		if q.Line < 0 {
 			q.Line = max(1, q.Line+page.Total+1)
@@ -165,21 +196,32 @@ func newRerunCommand(s streams) *cobra.Command {
 	f := &runFlags{grace: run.DefaultGrace}
 	c := &cobra.Command{
 		Use: "rerun RUN", Short: "Run on a server the same as an earlier run", Args: cobra.ExactArgs(1),
-		Long:    "Run on a server the same as an earlier run: the same definition and inputs, also if the tool has a newer version.",
-		Example: "  mayfly rerun 01a20974-721d-7515-b4bb-132b84d3651b",
+		Long: `Run on a server the same as an earlier run: the same definition and inputs, also if the tool has a newer version. Flags change single
+inputs, variables and settings; what they don't name stays as it was.`,
+		Example: `  mayfly rerun 01a20974-721d-7515-b4bb-132b84d3651b
+  mayfly rerun 01a20974-721d-7515-b4bb-132b84d3651b --arg version=1.3 --memory 1Gi`,
 		RunE: func(c *cobra.Command, args []string) error {
+			changes, err := f.values()
+			var wrong *usageError
+			if errors.As(err, &wrong) { // it names mayfly run
+				err = &usageError{command: c.CommandPath(), err: wrong.err}
+			}
+			if err != nil {
+				return err
+			}
 			r, err := f.where.mustOpen("mayfly rerun")
 			if err != nil {
 				return err
 			}
 			defer r.Close()
-			one, err := r.Rerun(c.Context(), r.Project, args[0])
+			one, err := r.Rerun(c.Context(), r.Project, args[0], changes)
 			if err != nil {
 				return err
 			}
 			return f.accepted(c.Context(), s, r, one)
 		},
 	}
+	f.addValues(c.Flags())
 	f.where.add(c.Flags())
 	c.Flags().BoolVar(&f.detach, "detach", false, "print the run's id, and don't wait for it")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print only the tool's own output")

@@ -18,7 +18,7 @@ import (
 )
 
 func newRunCommand(s streams) *cobra.Command {
-	f := &runFlags{resources: map[string]*string{}}
+	f := &runFlags{}
 	c := &cobra.Command{
 		Use:   "run FILE|FOLDER|NAME|- | run --image IMAGE [-- COMMAND…]",
 		Short: "Run a tool, or a workflow of tools, each in its own sandbox",
@@ -67,8 +67,8 @@ workflow has the exit status of its first failed step.`,
 				return err
 			case r != nil:
 				return f.runRemote(cmd.Context(), s, r, args)
-			case f.detach || f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != "":
-				return runUsage("--detach, --pool, --runner-label and --concurrency are for a run on a server; give --server or --context")
+			case f.detach || f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != "" || len(f.labels) > 0 || f.priority != 0:
+				return runUsage("--detach, --pool, --runner-label, --label, --priority and --concurrency are for a run on a server; give --server or --context")
 			}
 			if f.resume != "" {
 				return f.resumeWorkflow(cmd.Context(), s)

@@ -63,7 +63,7 @@ func TestLimitsAreComplete(t *testing.T) {
 			t.Errorf("mayfly run has no --%s", l.Name)
 			continue
 		}
-		f := runFlags{resources: map[string]*string{}}
+		f := runFlags{}
 		f.add(pflag.NewFlagSet("run", pflag.ContinueOnError))
 		*f.resources[l.Name] = "100000000"
 		if l.Name == "cpu" || l.Name == "pids" || l.Name == "nofile" {

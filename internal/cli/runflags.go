@@ -40,21 +40,29 @@ type runFlags struct {
 	pool         string
 	runnerLabels []string
 	concurrency  string
+	labels       []string
+	priority     int
 }
 
-func (f *runFlags) add(fl *pflag.FlagSet) {
+// addValues adds the flags that give a tool values, or override its definition.
+func (f *runFlags) addValues(fl *pflag.FlagSet) {
+	f.resources = map[string]*string{}
 	fl.StringArrayVarP(&f.args, "arg", "a", nil, "input `NAME=VALUE`; may be repeated")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME to pass on the variable of this process; may be repeated")
 	fl.StringVar(&f.envFile, "env-file", "", "`FILE` of variables, one NAME=VALUE per line; --env overrides them")
-	fl.StringVar(&f.image, "image", "", "`IMAGE` to run, with the command after --, instead of a file")
 	fl.StringVar(&f.user, "user", "", "`USER` to run as, such as 1000:1000")
 	fl.StringVar(&f.network, "network", "", "what the command may reach: `none`, public or open")
-	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
 	fl.StringVar(&f.timeout, "timeout", "", "end the tool after this `DURATION`, such as 90s")
-	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is stopped; 0 kills it immediately")
 	for _, l := range tool.Limits() {
 		f.resources[l.Name] = fl.String(l.Name, "", "`LIMIT`: "+l.Usage)
 	}
+}
+
+func (f *runFlags) add(fl *pflag.FlagSet) {
+	f.addValues(fl)
+	fl.StringVar(&f.image, "image", "", "`IMAGE` to run, with the command after --, instead of a file")
+	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
+	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is stopped; 0 kills it immediately")
 	fl.StringVar(&f.pull, "pull", "missing", "when to pull the image: `missing`, always or never")
 	jsonFlag(fl, &f.json, "print events as JSON, one per line")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print only the tool's own output")
@@ -66,6 +74,8 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
 	f.where.add(fl)
 	fl.StringVar(&f.pool, "pool", "", "on a server: the `POOL` of runners that may take it")
+	fl.StringArrayVar(&f.labels, "label", nil, "on a server: a label of the run, `KEY=VALUE`, for mayfly runs --label; may be repeated")
+	fl.IntVar(&f.priority, "priority", 0, "on a server: `N` from -100 to 100; of the runs of a project that wait, higher ones begin first")
 	fl.StringVar(&f.concurrency, "concurrency", "", "on a server: run at most so many runs with a key of your own at once, as `KEY=N`")
 	fl.StringSliceVar(&f.runnerLabels, "runner-label", nil, "on a server: a `LABEL` that the runner must have; may be repeated")
 	fl.BoolVar(&f.detach, "detach", false, "on a server: print the run's id, and don't wait for it")

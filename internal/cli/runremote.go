@@ -38,12 +38,12 @@ func (f *runFlags) resumeRemote(ctx context.Context, s streams, r *remote.Remote
 		return err
 	}
 	given := len(f.args) > 0 || len(f.env) > 0 || f.envFile != "" || f.timeout != "" || f.user != "" || f.network != "" || f.grace != run.DefaultGrace ||
-		f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != ""
+		f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != "" || len(f.labels) > 0 || f.priority != 0
 	for _, value := range f.resources {
 		given = given || *value != ""
 	}
 	if given {
-		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, grace, user, network, resources, pool, labels and concurrency key; " +
+		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, grace, user, network, resources, pool, labels, priority and concurrency key; " +
 			"start the workflow again to give others")
 	}
 	one, err := r.Resume(ctx, r.Project, f.resume, &api.Selection{From: f.from, Only: f.only, Skip: f.skip})
@@ -92,7 +92,7 @@ func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote
 		case <-following.Done():
 		}
 	}()
-	result, err := r.Await(following, id, view.Event, func(err error) {
+	result, err := r.Await(following, id, 0, view.Event, func(err error) {
 		f.notice(s)(fmt.Sprintf("the connection to %s was cut (%v); trying again", r.Server(), err))
 	})
 	if errors.Is(context.Cause(following), errLeft) {
@@ -152,10 +152,14 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 	if err := f.checkValues(); err != nil {
 		return nil, err
 	}
-	if err := f.readEnvFile(); err != nil {
+	values, err := f.values()
+	if err != nil {
 		return nil, err
 	}
-	n := &api.NewRun{Pool: f.pool, Runner: f.runnerLabels, Set: map[string]string{}, Environment: map[string]string{}}
+	n := &api.NewRun{Pool: f.pool, Runner: f.runnerLabels, Inputs: values.Inputs, Set: values.Set, Environment: values.Environment, Priority: f.priority}
+	if n.Labels, err = labels(f.labels); err != nil {
+		return nil, &usageError{command: "mayfly run", err: err}
+	}
 	if f.concurrency != "" {
 		key, text, _ := strings.Cut(f.concurrency, "=")
 		limit, err := strconv.Atoi(text)
@@ -163,6 +167,16 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 			return nil, runUsage("--concurrency %q must be KEY=N, such as deploy-production=1", f.concurrency)
 		}
 		n.Concurrency = &api.Concurrency{Key: key, Limit: limit}
+	}
+	grace := f.grace.Seconds()
+	n.GraceSeconds, n.Selection = &grace, api.Selection{From: f.from, Only: f.only, Skip: f.skip}
+	return n, f.what(ctx, s, r, args, n)
+}
+
+// values are those of the flags of addValues.
+func (f *runFlags) values() (*api.Changes, error) {
+	if err := f.readEnvFile(); err != nil {
+		return nil, err
 	}
 	inputs, err := assignments(f.args)
 	if err != nil {
@@ -172,22 +186,21 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 	if err != nil {
 		return nil, err
 	}
+	out := &api.Changes{Inputs: inputs, Environment: map[string]string{}, Set: map[string]string{}}
 	for _, v := range environment {
-		n.Environment[v.Name] = v.Value
+		out.Environment[v.Name] = v.Value
 	}
 	for name, value := range map[string]string{"timeout": f.timeout, "user": f.user, "network": f.network} {
 		if value != "" {
-			n.Set[name] = value
+			out.Set[name] = value
 		}
 	}
 	for name, value := range f.resources {
 		if *value != "" {
-			n.Set[name] = *value
+			out.Set[name] = *value
 		}
 	}
-	grace := f.grace.Seconds()
-	n.Inputs, n.GraceSeconds, n.Selection = inputs, &grace, api.Selection{From: f.from, Only: f.only, Skip: f.skip}
-	return n, f.what(ctx, s, r, args, n)
+	return out, nil
 }
 
 // what sets what is run.

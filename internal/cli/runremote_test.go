@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/remote"
@@ -58,6 +60,8 @@ func TestResumeRemoteRefuses(t *testing.T) {
 		"memory":   func(f *runFlags) { *f.resources["memory"] = "1Gi" },
 		"pool":     func(f *runFlags) { f.pool = "build" },
 		"label":    func(f *runFlags) { f.runnerLabels = []string{"gpu"} },
+		"labels":   func(f *runFlags) { f.labels = []string{"a=b"} },
+		"priority": func(f *runFlags) { f.priority = 1 },
 		"key":      func(f *runFlags) { f.concurrency = "deploy=1" },
 		"arg":      func(f *runFlags) { f.args = []string{"a=1"} },
 		"env":      func(f *runFlags) { f.env = []string{"A=1"} },
@@ -65,9 +69,35 @@ func TestResumeRemoteRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := &runFlags{resume: "id", pull: "missing", grace: run.DefaultGrace, resources: map[string]*string{"memory": new(string)}}
 			set(f)
-			if err := f.resumeRemote(t.Context(), streams{}, nil); err == nil || !strings.Contains(err.Error(), "resources, pool, labels and concurrency key") {
+			if err := f.resumeRemote(t.Context(), streams{}, nil); err == nil || !strings.Contains(err.Error(), "resources, pool, labels, priority and concurrency key") {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// TestNewRunLabels gives a run labels and a priority.
+func TestNewRunLabels(t *testing.T) {
+	f := &runFlags{pull: "missing", keepFor: time.Hour, labels: []string{"team=web", "empty="}, priority: -3}
+	n, err := f.newRun(t.Context(), streams{}, nil, []string{"no-such-file"})
+	if err != nil || n.Tool != "no-such-file" || n.Priority != -3 || len(n.Labels) != 2 || n.Labels["team"] != "web" {
+		t.Errorf("%+v, %v", n, err)
+	}
+	f.labels = []string{"team"}
+	var wrong *usageError
+	if _, err := f.newRun(t.Context(), streams{}, nil, []string{"no-such-file"}); !errors.As(err, &wrong) || !strings.Contains(err.Error(), `--label "team" is not KEY=VALUE`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestRunFlagsForServers has flags refused that a run on this machine would ignore.
+func TestRunFlagsForServers(t *testing.T) {
+	for _, flag := range []string{"--label=a=b", "--priority=1"} {
+		c := quietly(newRunCommand(streams{}))
+		c.SetArgs([]string{"--server", "local", flag, "x.yaml"})
+		var wrong *usageError
+		if err := c.ExecuteContext(t.Context()); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "are for a run on a server") {
+			t.Errorf("%s: %v", flag, err)
+		}
 	}
 }

@@ -3,9 +3,12 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/host"
@@ -16,7 +19,7 @@ import (
 func newRunsCommand(s streams) *cobra.Command {
 	var asJSON bool
 	var w whereFlags
-	var filter api.RunFilter
+	var f runListFlags
 	c := &cobra.Command{
 		Use:   "runs",
 		Short: "List the runs of a server, or those of workflows on this machine, which can be resumed",
@@ -25,11 +28,16 @@ failed or was interrupted: mayfly run --resume RUN. The latest 100 are kept.
 
 With a server, list its runs, latest first.`,
 		Example: `  mayfly runs
-  mayfly runs --server https://mayfly.example.com --status failed,lost
+  mayfly runs --server https://mayfly.example.com --status failed,lost --since 24h
+  mayfly runs --label team=web --text "out of memory"
   mayfly run --resume 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly runs rm 01a20974-721d-7515-b4bb-132b84d3651b`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := f.filter(time.Now())
+			if err != nil {
+				return &usageError{command: cmd.CommandPath(), err: err}
+			}
 			r, err := w.open()
 			if err != nil {
 				return err
@@ -37,6 +45,9 @@ With a server, list its runs, latest first.`,
 			if r != nil {
 				defer r.Close()
 				return listRemote(cmd.Context(), s, r, filter, asJSON)
+			}
+			if name := f.given(cmd.Flags()); name != "" {
+				return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--%s is for the runs of a server; give --server or --context, or leave it out", name)}
 			}
 			h, err := host.Open()
 			if err != nil {
@@ -59,9 +70,7 @@ With a server, list its runs, latest first.`,
 	}
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	w.add(c.Flags())
-	c.Flags().StringVar(&filter.Tool, "tool", "", "on a server: only runs of this `TOOL`")
-	c.Flags().StringSliceVar(&filter.Status, "status", nil, "on a server: only runs with this `STATUS`; may be repeated")
-	c.Flags().IntVar(&filter.Limit, "limit", 50, "on a server: how many runs, at most")
+	f.add(c.Flags())
 	c.AddCommand(&cobra.Command{
 		Use:     "rm RUN…",
 		Short:   "Remove the journals and artifacts of runs",
@@ -88,23 +97,102 @@ With a server, list its runs, latest first.`,
 	return c
 }
 
+// runListFlags select runs of a server.
+type runListFlags struct {
+	runs         api.RunFilter
+	since, until string
+	labels       []string
+}
+
+func (f *runListFlags) add(fl *pflag.FlagSet) {
+	fl.StringVar(&f.runs.Tool, "tool", "", "on a server: only runs of this `TOOL`")
+	fl.StringSliceVar(&f.runs.Status, "status", nil, "on a server: only runs with this `STATUS`; may be repeated")
+	fl.StringVar(&f.since, "since", "", "on a server: only runs that were accepted from `TIME` on: 2026-01-31, 2026-01-31T12:00:00Z, or 24h or 7d for the last 24 hours or 7 days")
+	fl.StringVar(&f.until, "until", "", "on a server: only runs that were accepted before `TIME`, as for --since")
+	fl.StringArrayVar(&f.labels, "label", nil, "on a server: only runs with the label `KEY=VALUE`; may be repeated")
+	fl.StringVar(&f.runs.By, "by", "", "on a server: only runs that the token of this `NAME` asked for")
+	fl.StringVar(&f.runs.Runner, "runner", "", "on a server: only runs that the runner of this `NAME` has or had last")
+	fl.StringVar(&f.runs.Text, "text", "", "on a server: only runs whose tool, reason or id has this `TEXT`")
+	fl.StringVar(&f.runs.Parent, "parent", "", "on a server: the runs of the steps of this workflow's `RUN`")
+	fl.IntVar(&f.runs.Limit, "limit", 50, "on a server: how many runs, at most")
+}
+
+// given returns the name of a flag that was given, or "".
+func (f *runListFlags) given(fl *pflag.FlagSet) (name string) {
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	(&runListFlags{}).add(own)
+	own.VisitAll(func(one *pflag.Flag) {
+		if name == "" && fl.Changed(one.Name) {
+			name = one.Name
+		}
+	})
+	return name
+}
+
+// filter is what a server is asked for.
+func (f *runListFlags) filter(now time.Time) (out api.RunFilter, err error) {
+	out = f.runs
+	if out.Limit < 1 {
+		return out, fmt.Errorf("--limit %d must be at least 1", out.Limit)
+	}
+	if out.Labels, err = labels(f.labels); err != nil {
+		return out, err
+	}
+	for _, one := range []struct {
+		flag, text string
+		at         *time.Time
+	}{{"since", f.since, &out.Since}, {"until", f.until, &out.Until}} {
+		if one.text == "" {
+			continue
+		}
+		if *one.at, err = timeOrAgo(one.flag, one.text, now); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// labels reads --label KEY=VALUE.
+func labels(list []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, item := range list {
+		key, value, ok := strings.Cut(item, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("--label %q is not KEY=VALUE", item)
+		}
+		if _, twice := out[key]; twice {
+			return nil, fmt.Errorf("--label %s is given twice", key)
+		}
+		out[key] = value
+	}
+	return out, nil
+}
+
 // listRemote lists the runs of a server.
 func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.RunFilter, asJSON bool) error {
-	list, err := r.Runs(ctx, r.Project, filter)
+	list := []api.Run{}
+	err := r.EachRun(ctx, r.Project, filter, func(one api.Run) error {
+		list = append(list, one)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		return printJSONLine(s.out, list.Runs)
+		return printJSONLine(s.out, list)
 	}
 	table := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "RUN\tTOOL\tVERSION\tSTATUS\tACCEPTED\tBY\tRUNNER")
-	for _, one := range list.Runs {
+	for _, one := range list {
 		version := "-"
 		if one.Version > 0 {
 			version = fmt.Sprint(one.Version)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, cell(one.Tool), version, one.Status, ago(one.Accepted), cell(one.AcceptedBy), cell(one.Runner))
+		runner := one.Runner
+		if one.Waiting != "" {
+			runner = "waits: " + one.Waiting
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, cell(one.Tool), version, one.Status, ago(one.Accepted), cell(one.AcceptedBy), cell(runner))
 	}
 	return table.Flush()
 }

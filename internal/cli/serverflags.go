@@ -28,6 +28,15 @@ func (w *whereFlags) open() (*remote.Remote, error) {
 	return chosen.Open()
 }
 
+// given returns the server that the flags name, or nil. It is for commands that otherwise are about files of this machine, also while a
+// context is in use.
+func (w *whereFlags) given() (*remote.Remote, error) {
+	if w.Server == "" && w.Context == "" {
+		return nil, nil //nolint:nilnil // as open
+	}
+	return w.open()
+}
+
 // mustOpen is open for commands that always need a server.
 func (w *whereFlags) mustOpen(command string) (*remote.Remote, error) {
 	r, err := w.open()

@@ -24,19 +24,32 @@ import (
 
 func newValidateCommand(s streams) *cobra.Command {
 	var asJSON bool
+	var w whereFlags
 	c := &cobra.Command{
-		Use:   "validate FILE|FOLDER…",
+		Use:   "validate FILE|FOLDER|NAME…",
 		Short: "Check files of tools, workflows, tests and mocks",
 		Long: `Check files of tools, workflows, tests and mocks, which it recognises by their keys: the format, names,
 values, contradictions, and what steps refer to. In a folder, it checks every .yaml and .yml file at any
 depth, except in hidden folders and those of packages. It prints each problem as file:line:column. The
 exit status is 1 if there is a problem. Warnings are about things that run but are probably mistakes, and
-about hosts that share their addresses with others; they don't change the exit status.`,
+about hosts that share their addresses with others; they don't change the exit status.
+
+With --server or --context, a server checks them, which also knows the tools and the policy of the project.
+Tools and workflows are sent with what they name; a NAME that is no file is a tool that the server has.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
-  generate-tool | mayfly validate -`,
+  generate-tool | mayfly validate -
+  mayfly validate release.yaml --server https://mayfly.example.com`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, given []string) error {
+			r, err := w.given()
+			if err != nil {
+				return err
+			}
+			if r != nil {
+				defer r.Close()
+				return validateRemote(cmd.Context(), s, r, given, asJSON)
+			}
 			files, err := definitionsIn(given)
 			if err != nil {
 				return err
@@ -67,6 +80,7 @@ about hosts that share their addresses with others; they don't change the exit s
 			return nil
 		},
 	}
+	w.add(c.Flags())
 	jsonFlag(c.Flags(), &asJSON, "print one JSON object per file")
 	return c
 }

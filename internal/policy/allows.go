@@ -34,7 +34,7 @@ func (p *Policy) Allows() []Allowance {
 	if p.readOnly {
 		readOnly = "the image's file system must stay read-only"
 	}
-	silent := p.filled(&tool.Tool{})
+	silent := p.Filled(&tool.Tool{})
 	return []Allowance{
 		{"networks", p.networks()},
 		{"egress", egress},

@@ -138,7 +138,7 @@ func (p *Policy) Path() string { return p.path }
 // from the policy's and then from the built-in defaults, and checks the result.
 // The error is a *[DeniedError], or that of an invalid image reference.
 func (p *Policy) Apply(t *tool.Tool) (*tool.Tool, error) {
-	out := p.filled(t)
+	out := p.Filled(t)
 	for _, one := range p.all() {
 		if err := one.check(out, t); err != nil {
 			var denied *DeniedError
@@ -151,7 +151,8 @@ func (p *Policy) Apply(t *tool.Tool) (*tool.Tool, error) {
 	return out, nil
 }
 
-func (p *Policy) filled(t *tool.Tool) *tool.Tool {
+// Filled is Apply without the check.
+func (p *Policy) Filled(t *tool.Tool) *tool.Tool {
 	filled := *t
 	for i, one := range p.all() {
 		switch {

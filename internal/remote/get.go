@@ -2,6 +2,11 @@ package remote
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
@@ -17,4 +22,21 @@ func (r *Remote) ReadVersionFile(ctx context.Context, f *api.VersionFiles, one a
 		return nil, &archive.DigestError{Want: one.Digest, Got: got}
 	}
 	return data, nil
+}
+
+// WriteArtifact gets an artifact. The error is an archive.DigestError if it isn't the one that the server has listed.
+func (r *Remote) WriteArtifact(ctx context.Context, one api.Artifact, w io.Writer) (err error) {
+	content, err := r.Artifact(ctx, r.Project, one.Run, one.Name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, content.Close()) }()
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(w, sum), content); err != nil {
+		return fmt.Errorf("get the artifact %s: %w", one.Name, err)
+	}
+	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != one.Digest {
+		return &archive.DigestError{Want: one.Digest, Got: got}
+	}
+	return nil
 }

@@ -31,10 +31,10 @@ func (r *Remote) Flags() string {
 	return fmt.Sprintf("--server %s --project %s", r.Server(), r.Project)
 }
 
-// Await follows a run to its end. emit gets each event. If ctx ends, the run goes on.
-func (r *Remote) Await(ctx context.Context, id string, emit func(run.Event), cut func(error)) (*run.Result, error) {
+// Await follows a run to its end. emit gets each event after the given number. If ctx ends, the run goes on.
+func (r *Remote) Await(ctx context.Context, id string, after int64, emit func(run.Event), cut func(error)) (*run.Result, error) {
 	var result *run.Result
-	err := r.Follow(ctx, r.Project, id, 0, func(e run.Event) {
+	err := r.Follow(ctx, r.Project, id, after, func(e run.Event) {
 		if e.Result != nil && e.Step == "" {
 			result = e.Result
 		}

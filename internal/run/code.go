@@ -54,6 +54,7 @@ const (
 	CodeNoSuchThing       Code = "no_such_resource"
 	CodeExists            Code = "already_exists"
 	CodeOver              Code = "already_ended"
+	CodeNotOver           Code = "not_ended"
 	CodeNotHeld           Code = "attempt_not_held"
 	CodeLogRemoved        Code = "log_removed"
 	CodeLogDamaged        Code = "log_damaged"
@@ -135,6 +136,7 @@ func Codes() []CodeInfo {
 		{CodeNoSuchThing, failure, "the server has no such tool, version, run or content", "the server"},
 		{CodeExists, failure, "the server has one of that name already", "the server"},
 		{CodeOver, failure, "the run has ended already", "the server"},
+		{CodeNotOver, failure, "the run has not ended, so it has no result yet", "the server"},
 		{CodeNotHeld, failure, "a runner reports on an attempt that isn't its own, or no longer", "the server"},
 		{CodeLogRemoved, failure, "the run's log was removed: the server keeps logs for a limited time, or up to a size", "the server"},
 		{CodeLogDamaged, failure, "a part of the run's log is damaged where the server keeps it", "the server"},

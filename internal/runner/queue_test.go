@@ -76,7 +76,7 @@ func TestConcurrency(t *testing.T) {
 	}
 	first := s.begin(&api.NewRun{Tool: "free", Concurrency: key})
 	next(t, began)
-	if _, err := s.client.Rerun(t.Context(), "p", first.ID); err != nil {
+	if _, err := s.client.Rerun(t.Context(), "p", first.ID, nil); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -159,7 +159,7 @@ func TestFullQueue(t *testing.T) {
 		p.Detail != "2 runs of the project p wait already, as many as may" || !strings.HasPrefix(p.Remedy, "try again in 5 s") {
 		t.Fatalf("the third one: %v", err)
 	}
-	if _, err := s.client.Rerun(t.Context(), "p", first.ID); !errors.As(err, &p) || p.Reason != run.CodeQueueFull {
+	if _, err := s.client.Rerun(t.Context(), "p", first.ID, nil); !errors.As(err, &p) || p.Reason != run.CodeQueueFull {
 		t.Errorf("a repeated one: %v", err)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.front.URL+api.Prefix+"/projects/p/runs", strings.NewReader(`{"tool":"t"}`))

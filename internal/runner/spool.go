@@ -76,7 +76,8 @@ type queue struct {
 	tailSize   int64
 	files      []segment
 	filesSize  int64
-	stuck      error // why tail couldn't be written, until something of the queue is read
+	left       []string // files that were read, but couldn't be removed
+	stuck      error    // why tail couldn't be written, until something of the queue is read
 }
 
 var errSpoolFull = errors.New("the runner's spool is full")
@@ -186,22 +187,28 @@ func (q *queue) load() error {
 		}
 		q.head = append(q.head, e)
 	}
-	return q.remove()
+	q.remove()
+	return nil
 }
 
-// remove removes the first file.
-func (q *queue) remove() error {
+// remove removes the first file. If that fails, nothing is lost, and close says so.
+func (q *queue) remove() {
 	one := q.files[0]
 	q.files = q.files[1:]
 	q.filesSize -= one.size
 	q.spool.free(one.size)
-	return os.Remove(one.path)
+	if err := os.Remove(one.path); err != nil {
+		q.left = append(q.left, one.path)
+	}
 }
 
 // close removes the files.
 func (q *queue) close() (err error) {
 	for len(q.files) > 0 {
-		err = errors.Join(err, q.remove())
+		q.remove()
+	}
+	for _, path := range q.left {
+		err = errors.Join(err, os.Remove(path))
 	}
 	return err
 }

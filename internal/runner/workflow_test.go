@@ -576,7 +576,7 @@ func TestWorkflowResumes(t *testing.T) {
 	}
 	_, result = s.follow(from.ID)
 	want(t, result, "a=succeeded b=succeeded -> succeeded 0")
-	again, err := s.client.Rerun(t.Context(), "p", first.ID)
+	again, err := s.client.Rerun(t.Context(), "p", first.ID, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

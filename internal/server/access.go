@@ -5,11 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -89,7 +87,7 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	text, ok := strings.CutPrefix(c.Header("Authorization"), "Bearer ")
 	// A token that was valid before passes although others at its address fail.
 	hash := hashOf(text)
-	if !s.tokens.knows(hash) && !s.mayFail(c) {
+	if !s.tokens.has(string(hash)) && !s.mayFail(c) {
 		return
 	}
 	if !ok {
@@ -97,7 +95,7 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the request has no token", "send Authorization: Bearer TOKEN; with mayfly: mayfly login URL --token-file FILE"))
 		return
 	}
-	token, err := s.tokens.get(c.Context(), hash)
+	token, err := s.token(c.Context(), hash)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		s.countFailure(c)
@@ -128,64 +126,19 @@ func (s *Server) tokenEnded(ctx context.Context) bool {
 	if hash == nil {
 		return false
 	}
-	_, err := s.tokens.get(ctx, hash)
+	_, err := s.token(ctx, hash)
 	return errors.Is(err, store.ErrNotFound)
 }
 
-// tokenCache has the tokens of the last requests, since each request has one. A token that was ended on another server is good
-// for tokenAge there.
-type tokenCache struct {
-	store store.Access
-
-	mu   sync.Mutex
-	have map[string]cachedToken
-}
-
-type cachedToken struct {
-	store.Token
-	read time.Time
-}
-
 const (
+	// tokenAge is for how long a token that was ended on another server is good here.
 	tokenAge   = time.Second
 	mostTokens = 10_000
 )
 
-func (t *tokenCache) get(ctx context.Context, hash []byte) (store.Token, error) {
-	t.mu.Lock()
-	c, ok := t.have[string(hash)]
-	t.mu.Unlock()
-	if ok && time.Since(c.read) < tokenAge {
-		return c.Token, nil
-	}
-	now := time.Now() // before it is read, so that it isn't kept for longer
-	token, err := t.store.Token(ctx, hash)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err != nil {
-		delete(t.have, string(hash))
-		return token, err
-	}
-	if len(t.have) >= mostTokens {
-		clear(t.have)
-	}
-	t.have[string(hash)] = cachedToken{token, now}
-	return token, nil
-}
-
-// knows says whether a token was valid when it was last used.
-func (t *tokenCache) knows(hash []byte) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, ok := t.have[string(hash)]
-	return ok
-}
-
-// forget has a token be read again.
-func (t *tokenCache) forget(project, name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	maps.DeleteFunc(t.have, func(_ string, c cachedToken) bool { return c.Project == project && c.Name == name })
+// token returns the token with a hash.
+func (s *Server) token(ctx context.Context, hash []byte) (store.Token, error) {
+	return s.tokens.get(ctx, string(hash), func(ctx context.Context, _ store.Token) (store.Token, error) { return s.store.Token(ctx, hash) })
 }
 
 // refuse answers a request with a problem.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/mayfly-run/mayfly/internal/api"
-	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -32,13 +30,9 @@ func (s *Server) registerArtifacts() {
 
 // artifactsOf returns the artifacts of runs that have ended, by their names.
 func (s *Server) artifactsOf(ctx context.Context, r store.Run) ([]api.Artifact, error) {
-	results, err := s.store.Results(ctx, []string{r.ID})
-	if err != nil || results[r.ID] == nil {
+	result, err := s.resultOf(ctx, r.ID)
+	if err != nil || result == nil {
 		return nil, err
-	}
-	var result run.Result
-	if err := json.Unmarshal(results[r.ID], &result); err != nil {
-		return nil, fmt.Errorf("read the result of run %s: %w", r.ID, err)
 	}
 	var all []api.Artifact
 	for _, name := range slices.Sorted(maps.Keys(result.Artifacts)) {

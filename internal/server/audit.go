@@ -51,8 +51,13 @@ func (s *Server) audit(c huma.Context, next func(huma.Context)) {
 		c = huma.WithContext(c, store.Audited(c.Context(), r.Pending))
 	}
 	next(c)
-	if r.changes && !r.Written {
-		s.append(c.Context(), r)
+	s.auditRest(c.Context())
+}
+
+// auditRest writes the record of a request that makes changes, unless it is written.
+func (s *Server) auditRest(ctx context.Context) {
+	if r, ok := ctx.Value(recordKey{}).(*record); ok && r.changes && !r.Written {
+		s.append(ctx, r)
 	}
 }
 

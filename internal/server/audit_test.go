@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,40 @@ func TestAudit(t *testing.T) {
 			}
 			if got := r.since(t, before); !slices.Equal(got, want) {
 				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// witness looks at what is written of an answer first.
+type witness struct {
+	http.ResponseWriter
+	first func()
+}
+
+func (w *witness) WriteHeader(code int) {
+	w.first()
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// TestRefusalIsAuditedFirst has requests refused: the record is there when the answer begins, with and without a key.
+func TestRefusalIsAuditedFirst(t *testing.T) {
+	r := newRig(t)
+	for _, key := range []string{"", "a-key"} {
+		t.Run("key "+key, func(t *testing.T) {
+			before, found := len(r.log(t)), []string{}
+			w := &witness{ResponseWriter: httptest.NewRecorder()}
+			w.first = func() { found = r.since(t, before) }
+			req := httptest.NewRequest(http.MethodPost, "/api/v1/projects/own/runs", strings.NewReader(`{"tool":"none"}`))
+			req.RemoteAddr = "127.0.0.1:1"
+			req.Header.Set("Authorization", "Bearer "+r.tokens["own admin"])
+			req.Header.Set("Content-Type", "application/json")
+			if key != "" {
+				req.Header.Set(api.KeyHeader, key)
+			}
+			r.Handler().ServeHTTP(w, req)
+			if want := []string{"admin create-run own runs no_such_resource map[]"}; !slices.Equal(found, want) || !slices.Equal(r.since(t, before), want) {
+				t.Errorf("when the answer begins: %q, and afterwards: %q; want %q", found, r.since(t, before), want)
 			}
 		})
 	}

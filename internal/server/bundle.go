@@ -13,8 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"time"
+	"syscall"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
@@ -48,8 +47,7 @@ type loaded struct {
 	digest   string // of the bundle, and its manifest
 	manifest []byte
 	warnings []shape.Problem
-	folder   string    // where it was read, which is gone; positions begin with it
-	at       time.Time // when its trees of files were put into the archive
+	folder   string // where it was read, which is gone; positions begin with it
 }
 
 func (l *loaded) kind() string {
@@ -59,44 +57,30 @@ func (l *loaded) kind() string {
 	return "tool"
 }
 
-// toolCache has the bundles that were used last, since reading one takes longer than everything else that a run needs.
-type toolCache struct {
-	mu     sync.Mutex
-	have   map[string]*loaded
-	oldest []string
+// bytes is about how much memory it takes.
+func (l *loaded) bytes() int {
+	n := 16<<10 + 2*len(l.manifest)
+	add := func(t *tool.Tool) {
+		if t != nil && t.Script != nil {
+			n += len(t.Script.Text)
+		}
+	}
+	add(l.tool)
+	if l.workflow != nil {
+		for _, step := range l.workflow.All() {
+			add(step.Uses.Tool)
+		}
+	}
+	return n
 }
 
 const (
-	mostCached = 1000
-	// loadedFor is for how long a bundle is cached. After that, its tree of files is put into the archive again: what no run
+	// mostCached is how many bytes of bundles are kept, since reading one takes longer than everything else that a run needs.
+	mostCached = 64 << 20
+	// loadedFor is for how long a bundle is kept. After that, its tree of files is put into the archive again: what no run
 	// has needed for longer than orphaned is deleted there.
 	loadedFor = orphaned / 2
 )
-
-func newToolCache() *toolCache { return &toolCache{have: map[string]*loaded{}} }
-
-func (c *toolCache) get(digest string) *loaded {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if l := c.have[digest]; l != nil && time.Since(l.at) < loadedFor {
-		return l
-	}
-	return nil
-}
-
-func (c *toolCache) put(digest string, l *loaded) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.have[digest] != nil {
-		c.have[digest] = l
-		return
-	}
-	if len(c.oldest) == mostCached {
-		delete(c.have, c.oldest[0])
-		c.oldest = c.oldest[1:]
-	}
-	c.have[digest], c.oldest = l, append(c.oldest, digest)
-}
 
 // load reads what a bundle defines. Its contents must be in the archive.
 func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, err error) {
@@ -104,12 +88,12 @@ func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, err error)
 	if err != nil {
 		return nil, err
 	}
-	if l := s.tools.get(digest); l != nil {
+	if l, ok := s.tools.get(digest); ok {
 		return l, nil
 	}
 	dir, err := tempdir.New()
 	if err != nil {
-		return nil, err
+		return nil, &outageError{err}
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	folder := filepath.Join(dir.Path, "tool")
@@ -121,7 +105,7 @@ func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, err error)
 		return nil, relative(err, folder)
 	}
 	l.digest, l.manifest = digest, manifest
-	s.tools.put(digest, l)
+	s.tools.put(digest, l, l.bytes())
 	return l, nil
 }
 
@@ -131,26 +115,43 @@ func wrongBundle(where, text string) error {
 	return p
 }
 
-// missingContentError says that the archive doesn't have a content. It may again: a folder that isn't mounted has nothing.
-type missingContentError struct{ error }
+// outageError is an error that isn't the definition's, whatever it wraps: a content is missing, which may only mean that the archive isn't
+// mounted, or the database doesn't answer, or there is no folder to read a bundle in.
+type outageError struct{ error }
 
-func (e *missingContentError) Unwrap() error { return e.error }
+func (e *outageError) Unwrap() error { return e.error }
 
-// outage says whether an error is the archive's, and not one of what a bundle defines.
+// noBundles are what the system answers when it can't do its work, whatever is in a bundle.
+var noBundles = []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO, syscall.EROFS}
+
+// outage says whether an error goes away without a change of what a bundle defines.
 func outage(err error) bool {
-	var missing *missingContentError
+	var down *outageError
 	var kept *archive.Error
-	return errors.As(err, &missing) || errors.As(err, &kept) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return errors.As(err, &down) || errors.As(err, &kept) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		slices.ContainsFunc(noBundles, func(one error) bool { return errors.Is(err, one) })
+}
+
+// cantMake is the error of a file or folder that can't be made in a bundle's folder.
+func cantMake(where, what, file string, err error) error {
+	if outage(err) {
+		return fmt.Errorf("make %s %q: %w", what, file, err)
+	}
+	why := "another file has its name"
+	if errors.Is(err, syscall.ENAMETOOLONG) {
+		why = "its name is too long"
+	}
+	return wrongBundle(where, fmt.Sprintf("%s %q can't be made: %s", what, file, why))
 }
 
 // unpack makes a bundle's folder.
 func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err error) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
-		return err
+		return &outageError{err}
 	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return err
+		return &outageError{err}
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
 	size := int64(0)
@@ -177,7 +178,7 @@ func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err 
 		}
 		if dir := filepath.Dir(f.Path); dir != "." {
 			if err := root.MkdirAll(dir, 0o700); err != nil {
-				return wrongBundle(where, fmt.Sprintf("the folder of %q can't be made: another file has its name", f.Path))
+				return cantMake(where, "the folder of", f.Path, err)
 			}
 		}
 		if err := s.unpackFile(ctx, root, f, where); err != nil {
@@ -190,7 +191,7 @@ func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err 
 func (s *Server) unpackFile(ctx context.Context, root *os.Root, f api.File, where string) (err error) {
 	in, size, err := s.archive.Open(ctx, f.Digest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &missingContentError{wrongBundle(where, fmt.Sprintf("the content %s of %q was not sent", f.Digest, f.Path))}
+		return &outageError{wrongBundle(where, fmt.Sprintf("the content %s of %q was not sent", f.Digest, f.Path))}
 	}
 	if err != nil {
 		return err
@@ -205,7 +206,7 @@ func (s *Server) unpackFile(ctx context.Context, root *os.Root, f api.File, wher
 	}
 	out, err := root.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return wrongBundle(where, fmt.Sprintf("%q can't be made: another file has its name", f.Path))
+		return cantMake(where, "the file", f.Path, err)
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Close())
@@ -227,7 +228,7 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 		return nil, err
 	}
 	sent(def)
-	l := &loaded{warnings: relativeTo(folder, def.Warnings()), folder: folder, at: time.Now()}
+	l := &loaded{warnings: relativeTo(folder, def.Warnings()), folder: folder}
 	in := &bundled{s: s, trees: content.Store(filepath.Join(dir, "trees")), root: folder, dir: filepath.Dir(filepath.Join(folder, filepath.FromSlash(b.Definition)))}
 	if def.Workflow != nil {
 		l.workflow = def.Workflow

@@ -24,6 +24,22 @@ func (s *Server) chunksOfLines(ctx context.Context, id string, first, last int64
 	return s.filled(ctx, id, func() ([]store.Chunk, error) { return s.store.ChunksOfLines(ctx, id, first, last, most) })
 }
 
+// eachChunk calls take with the chunks of a run, in order, until it fails. It reads about atOnce bytes of events at once.
+func (s *Server) eachChunk(ctx context.Context, id string, atOnce int, take func(store.Chunk) error) error {
+	for after := int64(0); ; {
+		chunks, err := s.chunks(ctx, id, after, atOnce)
+		if err != nil || len(chunks) == 0 {
+			return err
+		}
+		for _, c := range chunks {
+			if err := take(c); err != nil {
+				return err
+			}
+			after = c.Last
+		}
+	}
+}
+
 // filled reads chunks, and what the archive has of them. If an object is gone, the log may have been removed meanwhile: then
 // the store has no chunks any longer.
 func (s *Server) filled(ctx context.Context, id string, read func() ([]store.Chunk, error)) ([]store.Chunk, error) {

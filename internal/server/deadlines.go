@@ -14,10 +14,11 @@ type deadlines struct {
 	write time.Duration // for a piece of an answer to be taken
 	read  time.Duration // for the next piece of a request
 	rest  time.Duration // for the rest of a request that is answered already, which net/http reads before it sends the answer
+	place time.Duration // for a place of a large report: about as long as its runner waits for the answer
 }
 
 // usualDeadlines are for clients behind slow lines, and for readers of a log who have stopped it for a while.
-var usualDeadlines = deadlines{write: 5 * time.Minute, read: 30 * time.Second, rest: 5 * time.Second}
+var usualDeadlines = deadlines{write: 5 * time.Minute, read: 30 * time.Second, rest: 5 * time.Second, place: time.Minute}
 
 // answered is an answer. It remembers the status, and bounds how long it waits for the client.
 type answered struct {

@@ -476,13 +476,14 @@ func (d *dispatcher) assignClaimed(ctx context.Context, l *line, c store.Claimed
 		Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Tool: knownAs(c.Tool, c.Version),
 		Traceparent: d.s.traces.Parent(c.Run, c.Parent),
 	}
-	req, secret, err := d.s.openRequest(ctx, c.Request)
+	kept, secret, err := d.s.openRequest(ctx, c.Request)
 	if err != nil {
 		d.s.log.Error("read the request of a run", "run", c.Run, "error", err)
 		as.Problem = "the server can't read the run's request; its log has the reason"
 		d.hand(ctx, l, as)
 		return
 	}
+	req := kept.Request
 	d.mu.Lock()
 	h := store.Hold{Run: c.Run, Attempt: c.Attempt}
 	if as, ok := l.holds[h]; ok {

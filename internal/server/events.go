@@ -40,9 +40,6 @@ const (
 	mostChunk  = 256 << 10
 )
 
-// maxEvent bounds an event, in bytes, except a result: its outputs have a bound of their own.
-const maxEvent = 1 << 20
-
 // lines are the events of a chunk, one line of JSON each.
 type lines struct {
 	text   []byte
@@ -62,22 +59,12 @@ func (l *lines) addEvent(e run.Event, id string, seq int64) error {
 	if err != nil {
 		return fmt.Errorf("event %d of run %s: %w", seq, id, err)
 	}
-	if e.Result == nil && len(line) > maxEvent {
-		return tooLong(id, seq, len(line))
-	}
 	breaks := int64(0)
 	if e.Log != nil {
 		breaks = int64(bytes.Count(e.Log.Bytes(), []byte("\n")))
 	}
 	l.add(line, breaks)
-	if len(l.text) > maxReport { // what is sent may be shorter than what is stored
-		return fmt.Errorf("the events up to %d of run %s have %d bytes; the most is %d", seq, id, len(l.text), maxReport)
-	}
 	return nil
-}
-
-func tooLong(id string, seq int64, size int) error {
-	return fmt.Errorf("event %d of run %s has %d bytes; the most is %d", seq, id, size, maxEvent)
 }
 
 // linesOf returns the lines of events, which come after before others of their run.

@@ -229,5 +229,8 @@ func (s *Server) validate(ctx context.Context, in *struct {
 		return nil, s.explain(err, "file")
 	}
 	out.Body.Warnings = append(out.Body.Warnings, warnings...)
+	if out.Body.Defined, err = s.defined(ctx, in.Project, knownAs(out.Body.Name, 0), l); err != nil {
+		return nil, s.explain(err, "file")
+	}
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -20,10 +21,9 @@ import (
 // flows takes workflows forward. It keeps none of them: what it remembers is what they were asked for, which doesn't change.
 type flows struct {
 	more chan struct{} // something may have happened to a workflow
+	have *first[*flow] // by the run
 
 	mu     sync.Mutex
-	have   map[string]keptFlow // by the run
-	oldest []string
 	failed map[string]failing // those that can't go forward at the moment
 }
 
@@ -36,7 +36,14 @@ type failing struct {
 // mostPause is the longest time until a workflow that can't go forward is tried again.
 const mostPause = time.Minute
 
-// went keeps how a step forward of a workflow went.
+// due forgets those of the failed ones that aren't due any longer: another server has taken them forward.
+func (f *flows) due(ids []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.failed, func(id string, _ failing) bool { return !slices.Contains(ids, id) })
+}
+
+// went remembers how a step forward of a workflow went.
 func (f *flows) went(id string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,48 +76,20 @@ func (f *flows) failing() int {
 	return len(f.failed)
 }
 
-// keptFlow is a flow that was read some time ago.
-type keptFlow struct {
-	*flow
-	at time.Time
-}
+// mostFlows is how many bytes of what workflows were asked for are remembered.
+const mostFlows = 64 << 20
 
-// mostFlows bounds how many are remembered.
-const mostFlows = 1000
-
+// newFlows remembers workflows for no longer than the archive keeps all files of their tools.
 func newFlows() *flows {
-	return &flows{more: make(chan struct{}, 1), have: map[string]keptFlow{}, failed: map[string]failing{}}
+	return &flows{more: make(chan struct{}, 1), have: newFirst[*flow](loadedFor, mostFlows), failed: map[string]failing{}}
 }
 
-// poke has the workflows looked at to which something has happened.
+// poke makes forward look for workflows that are due.
 func (f *flows) poke() {
 	select {
 	case f.more <- struct{}{}:
 	default: // they will be
 	}
-}
-
-// get returns a workflow unless it was read so long ago that the archive may have lost files of its tools since (loadedFor).
-func (f *flows) get(id string) *flow {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if one := f.have[id]; time.Since(one.at) < loadedFor {
-		return one.flow
-	}
-	return nil
-}
-
-func (f *flows) put(id string, one *flow) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, ok := f.have[id]; !ok {
-		if len(f.oldest) == mostFlows {
-			delete(f.have, f.oldest[0])
-			f.oldest = f.oldest[1:]
-		}
-		f.oldest = append(f.oldest, id)
-	}
-	f.have[id] = keptFlow{one, time.Now()}
 }
 
 const (
@@ -131,8 +110,11 @@ func (s *Server) forward(ctx context.Context) {
 			return
 		}
 		for {
-			ids, err := s.store.Due(ctx, mostDue+s.flows.failing())
-			if err != nil && ctx.Err() == nil {
+			most := mostDue + s.flows.failing()
+			ids, err := s.store.Due(ctx, most)
+			if err == nil && len(ids) < most { // otherwise, there may be others
+				s.flows.due(ids)
+			} else if err != nil && ctx.Err() == nil {
 				s.log.Error("look for workflows to take forward", "error", err)
 			}
 			if ids = s.flows.ready(ids); len(ids) == 0 || !s.forwardAll(ctx, ids) {
@@ -307,7 +289,7 @@ func (s *Server) stepForward(ctx context.Context, w store.Workflow, f *flow, fwd
 // stepRun is the run of a step.
 func (s *Server) stepRun(ctx context.Context, w store.Workflow, f *flow, b workflow.StepRun) (store.NewRun, error) {
 	b.Request.Project = w.Project
-	data, err := s.keepRequest(ctx, b.Request, b.Secret)
+	data, err := s.keepRequest(ctx, keptRequest{Request: b.Request}, b.Secret)
 	if err != nil {
 		return store.NewRun{}, err
 	}

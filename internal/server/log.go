@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -61,6 +62,10 @@ func (s *Server) getLog(ctx context.Context, in *logQuery) (*body[api.LogPage], 
 	if in.Find != "" {
 		err = s.find(ctx, in.Run, in.Line, in.Find, &out.Body)
 	} else {
+		out.Body.Event = r.Events // if no line is there
+		if r.Over {
+			out.Body.Event-- // the result is still to come
+		}
 		err = s.window(ctx, in.Run, in.Line, in.Line+in.Lines-1, &out.Body)
 	}
 	if err != nil {
@@ -72,7 +77,7 @@ func (s *Server) getLog(ctx context.Context, in *logQuery) (*body[api.LogPage], 
 // window adds the lines from first to last.
 func (s *Server) window(ctx context.Context, id string, first, last int64, page *api.LogPage) error {
 	full := int64(0)
-	next, err := s.eachLine(ctx, id, first, last, func(l api.LogLine) bool {
+	next, end, err := s.eachLine(ctx, id, first, last, func(l api.LogLine) bool {
 		if n := len(page.Lines); n >= mostParts && page.Lines[n-1].Line < l.Line {
 			full = l.Line
 			return false
@@ -86,13 +91,19 @@ func (s *Server) window(ctx context.Context, id string, first, last int64, page 
 	if next <= last {
 		page.Next = next
 	}
+	if err == nil && end != nil {
+		page.Event, page.Skip, err = s.live.codec.after(*end, last)
+	}
+	if page.Next > 0 {
+		page.Event, page.Skip = 0, 0
+	}
 	return err
 }
 
 // find adds the lines that have a text, from first on.
 func (s *Server) find(ctx context.Context, id string, first int64, text string, page *api.LogPage) error {
 	text = strings.ToLower(text)
-	next, err := s.eachLine(ctx, id, first, 1<<62, func(l api.LogLine) bool {
+	next, _, err := s.eachLine(ctx, id, first, 1<<62, func(l api.LogLine) bool {
 		if strings.Contains(strings.ToLower(l.Text), text) {
 			page.Lines = append(page.Lines, l)
 		}
@@ -103,18 +114,22 @@ func (s *Server) find(ctx context.Context, id string, first int64, text string, 
 }
 
 // eachLine calls take with the lines from first to last, or their parts, until it returns false. It reads about s.readAtOnce bytes,
-// and returns the line from which it goes on, or 0 at the end.
-func (s *Server) eachLine(ctx context.Context, id string, first, last int64, take func(api.LogLine) bool) (next int64, err error) {
+// and returns the line from which it goes on, or 0 at the end; and the chunk where the last line ends, or the last one that it has read.
+func (s *Server) eachLine(ctx context.Context, id string, first, last int64, take func(api.LogLine) bool) (next int64, at *store.Chunk, err error) {
 	chunks, err := s.chunksOfLines(ctx, id, first, last, s.readAtOnce)
 	if err != nil || len(chunks) == 0 {
-		return 0, err
+		return 0, nil, err
+	}
+	at = &chunks[len(chunks)-1]
+	if i := slices.IndexFunc(chunks, func(c store.Chunk) bool { return c.FirstLine+c.Lines > last }); i >= 0 {
+		at = &chunks[i]
 	}
 	// A line's parts are put together here too, so that answers don't depend on where chunks end. So the last one waits.
 	var waiting *api.LogLine
 	for _, c := range chunks {
 		lines, err := s.live.codec.lines(c)
 		if err != nil {
-			return 0, &store.DamagedError{Run: id, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
+			return 0, nil, &store.DamagedError{Run: id, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
 		}
 		for _, l := range lines {
 			switch {
@@ -124,7 +139,7 @@ func (s *Server) eachLine(ctx context.Context, id string, first, last int64, tak
 				*waiting = joined(*waiting, l)
 				continue
 			case waiting != nil && !take(*waiting):
-				return waiting.Line + 1, nil
+				return waiting.Line + 1, at, nil
 			}
 			waiting = &l
 		}
@@ -132,15 +147,15 @@ func (s *Server) eachLine(ctx context.Context, id string, first, last int64, tak
 	end := chunks[len(chunks)-1]
 	next = end.FirstLine + end.Lines
 	if !end.LastOfRun && next > first && waiting != nil && waiting.Line == next {
-		return next, nil // its other parts are in what is read next
+		return next, at, nil // its other parts are in what is read next
 	}
 	if waiting != nil && !take(*waiting) {
-		return waiting.Line + 1, nil
+		return waiting.Line + 1, at, nil
 	}
 	if end.LastOfRun {
-		return 0, nil
+		return 0, at, nil
 	}
-	return max(next, first+1), nil // a line that is longer than what is read at once isn't read again
+	return max(next, first+1), at, nil // a line that is longer than what is read at once isn't read again
 }
 
 // joined is a line of which a chunk has one part and the next chunk another.
@@ -152,25 +167,52 @@ func joined(l, more api.LogLine) api.LogLine {
 	return l
 }
 
-// lines returns the lines of a chunk, and the parts of lines at its ends.
-func (c *codec) lines(chunk store.Chunk) ([]api.LogLine, error) {
+// after returns where a stream goes on after a line: after which event, and after how many of the line breaks that come then. The chunk is the one
+// in which the line ends; otherwise its end is still to come, and the stream goes on after all output of the chunk.
+func (c *codec) after(chunk store.Chunk, last int64) (event, skip int64, err error) {
+	line := chunk.FirstLine
+	event = chunk.First - 1
+	err = c.eachLog(chunk, func(number int64, e *run.Event) bool {
+		text := e.Log.Bytes()
+		breaks := int64(bytes.Count(text, []byte("\n")))
+		if more := last + 1 - line; breaks >= more {
+			if event, skip = number-1, more; breaks == more && bytes.HasSuffix(text, []byte("\n")) {
+				event, skip = number, 0
+			}
+			return false
+		}
+		event, line = number, line+breaks
+		return true
+	})
+	return event, skip, err
+}
+
+// eachLog calls take with the events of a chunk that are output, and their numbers, until it returns false.
+func (c *codec) eachLog(chunk store.Chunk, take func(number int64, e *run.Event) bool) error {
 	events, err := c.decode(chunk, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var all []api.LogLine
-	line := chunk.FirstLine
-	for _, text := range events {
+	for i, text := range events {
 		if !bytes.Contains(text, []byte(`"type":"log"`)) { // most events of a long run are logs; the others needn't be read
 			continue
 		}
 		var e run.Event
 		if err := json.Unmarshal(text, &e); err != nil {
-			return nil, fmt.Errorf("read an event: %w", err)
+			return fmt.Errorf("read an event: %w", err)
 		}
-		if e.Log == nil {
-			continue // the text was in another kind of event
+		if e.Log != nil && !take(chunk.First+int64(i), &e) { // otherwise the text was in another kind of event
+			return nil
 		}
+	}
+	return nil
+}
+
+// lines returns the lines of a chunk, and the parts of lines at its ends.
+func (c *codec) lines(chunk store.Chunk) ([]api.LogLine, error) {
+	var all []api.LogLine
+	line := chunk.FirstLine
+	err := c.eachLog(chunk, func(_ int64, e *run.Event) bool {
 		for part := range bytes.Lines(e.Log.Bytes()) {
 			rest, whole := bytes.CutSuffix(part, []byte("\n"))
 			joined := !whole
@@ -183,8 +225,9 @@ func (c *codec) lines(chunk store.Chunk) ([]api.LogLine, error) {
 				line++
 			}
 		}
-	}
-	return all, nil
+		return true
+	})
+	return all, err
 }
 
 // appended adds text to a line, as much of it as is shown.

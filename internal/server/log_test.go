@@ -192,6 +192,31 @@ func TestLogWindowIsALog(t *testing.T) {
 		if got.String() != want.String() {
 			t.Fatalf("lines %d to %d of %q are %q", first, last, text, got.String())
 		}
+		// A stream goes on where the window ends.
+		if first > int64(strings.Count(text, "\n"))+1 {
+			return
+		}
+		chunks, err := s.chunks(contextOf(t), id, page.Event, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all, rest []string
+		for _, c := range chunks {
+			err := s.live.codec.eachLog(c, func(n int64, e *run.Event) bool {
+				if n > page.Event {
+					rest = append(rest, string(e.Log.Bytes()))
+				}
+				return true
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		all = strings.SplitAfter(strings.Join(rest, ""), "\n")
+		goesOn := strings.Join(strings.SplitAfter(text, "\n")[first-1:], "")
+		if int64(len(all)) <= page.Skip || got.String()+strings.Join(all[page.Skip:], "") != goesOn {
+			t.Fatalf("lines %d to %d of %q are followed by %q without %d lines, want %q in all", first, last, text, all, page.Skip, goesOn)
+		}
 	})
 }
 

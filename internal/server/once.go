@@ -104,7 +104,8 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 		case err == nil:
 			s.again(c, a.Body, secret)
 			return
-		case !o.Repeated: // it has failed, and is audited as such
+		case !o.Repeated: // it has failed, and is audited as such, before the answer
+			s.auditRest(c.Context())
 			out.send(w)
 			return
 		case !errors.Is(err, store.ErrNotFound):

@@ -242,7 +242,7 @@ func TestOnceAtOnce(t *testing.T) {
 		})
 	}
 	work.Wait()
-	runs, err := r.store.Runs(t.Context(), store.Filter{Project: "own", Most: 100})
+	runs, _, err := r.store.Runs(t.Context(), store.Filter{Project: "own", Most: 100})
 	if err != nil || len(runs) != 1 || len(answers) != 1 {
 		t.Errorf("%d runs, %v, and the answers %v", len(runs), err, answers)
 	}
@@ -297,7 +297,7 @@ func TestClientRepeats(t *testing.T) {
 	if err != nil || broken.Load() != 2 {
 		t.Fatalf("after %d broken connections: %v", broken.Load(), err)
 	}
-	runs, err := r.store.Runs(t.Context(), store.Filter{Project: "own", Most: 100})
+	runs, _, err := r.store.Runs(t.Context(), store.Filter{Project: "own", Most: 100})
 	if err != nil || len(runs) != 1 || runs[0].ID != got.ID {
 		t.Errorf("the client has run %s, and the store %d runs, %v", got.ID, len(runs), err)
 	}

@@ -37,6 +37,7 @@ const (
 	typeJSON   = "application/json"
 	typeBytes  = "application/octet-stream"
 	typeTar    = "application/x-tar"
+	typeText   = "text/plain"
 	typeEvents = "text/event-stream"
 )
 
@@ -66,6 +67,8 @@ func (s *Server) describeRaw() {
 	content := map[string]*huma.MediaType{typeBytes: {Schema: bytes}}
 	raw := map[string]bodies{
 		"follow-run":         {answer: items(typeEvents, &huma.Schema{Ref: components + "SentEvent"})},
+		"download-events":    {answer: items(api.ReportLines, &huma.Schema{Ref: components + "Event"})},
+		"download-log":       {answer: map[string]*huma.MediaType{typeText: {Schema: bytes}}},
 		"get-file":           {answer: content},
 		"get-artifact":       {answer: map[string]*huma.MediaType{typeTar: {Schema: bytes}}},
 		"put-content":        {request: content},

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -112,74 +111,49 @@ func (s *Server) changePolicy(ctx context.Context, n *PolicyName, text string) (
 		p.Project = n.Name
 	}
 	p, err := s.store.SetPolicy(ctx, store.Policy{Project: n.Name, Text: text, SetBy: who(ctx).Name}, is)
-	s.policies.forget(n.Name)
+	s.policies.forget(func(project string, _ cachedPolicy) bool { return project == n.Name })
 	if err != nil {
 		return nil, s.explain(err, "policy of the project "+n.Name)
 	}
 	return policyOf(p), nil
 }
 
-// policyCache has the policies of the projects whose runs came last, since each run has one. One that was set on another server holds here
-// after policyAge.
-type policyCache struct {
-	store store.Policies
-
-	mu   sync.Mutex
-	have map[string]cachedPolicy
-}
-
+// cachedPolicy is the policy of a project.
 type cachedPolicy struct {
 	*policy.Policy // nil for none
 	assigned       *api.AssignedPolicy
-	read           time.Time
 }
 
 const (
+	// policyAge is when a policy that was set on another server holds here.
 	policyAge    = time.Second
 	mostPolicies = 1000
 )
 
-// get returns the policy of a project.
-func (c *policyCache) get(ctx context.Context, project string) (cachedPolicy, error) {
-	c.mu.Lock()
-	have, ok := c.have[project]
-	c.mu.Unlock()
-	if ok && time.Since(have.read) < policyAge {
-		return have, nil
-	}
-	got := cachedPolicy{read: time.Now()} // before it is read, so that it isn't kept for longer
-	p, err := c.store.Policy(ctx, project)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-	case err != nil:
-		return got, err
-	case have.assigned != nil && have.assigned.Version == p.Version:
-		got.Policy, got.assigned = have.Policy, have.assigned
-	default:
+// policy returns the policy of a project.
+func (s *Server) policy(ctx context.Context, project string) (cachedPolicy, error) {
+	return s.policies.get(ctx, project, func(ctx context.Context, old cachedPolicy) (got cachedPolicy, err error) {
+		p, err := s.store.Policy(ctx, project)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return got, nil
+		case err != nil:
+			return got, err
+		case old.assigned != nil && old.assigned.Version == p.Version:
+			return old, nil
+		}
 		if got.Policy, err = parsePolicy(project, p.Text); err != nil {
 			return got, fmt.Errorf("read the policy of the project %s: %w", project, err)
 		}
 		got.assigned = &api.AssignedPolicy{Version: p.Version, Text: p.Text}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.have) >= mostPolicies {
-		clear(c.have)
-	}
-	c.have[project] = got
-	return got, nil
-}
-
-func (c *policyCache) forget(project string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.have, project)
+		return got, nil
+	})
 }
 
 // mayRun checks that a project's policy allows a tool. name is what the server knows it by, and empty for a definition that came with the
 // request.
 func (s *Server) mayRun(ctx context.Context, project, name string, t *tool.Tool) error {
-	p, err := s.policies.get(ctx, project)
+	p, err := s.policy(ctx, project)
 	if err != nil || p.Policy == nil {
 		return err
 	}
@@ -193,7 +167,7 @@ func (s *Server) mayRun(ctx context.Context, project, name string, t *tool.Tool)
 
 // assignPolicy adds its project's policy to an attempt.
 func (s *Server) assignPolicy(ctx context.Context, as *api.Assignment) error {
-	p, err := s.policies.get(ctx, as.Project)
+	p, err := s.policy(ctx, as.Project)
 	as.Policy = p.assigned
 	return err
 }

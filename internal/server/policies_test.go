@@ -89,7 +89,7 @@ func TestPolicyOfProject(t *testing.T) {
 		set(text)
 		_, err := c.CreateRun(ctx, "own", &api.NewRun{Tool: "t"})
 		denied(t, err, http.StatusForbidden, run.CodePolicyDenied, want)
-		_, err = c.Rerun(ctx, "own", old.ID)
+		_, err = c.Rerun(ctx, "own", old.ID, nil)
 		denied(t, err, http.StatusForbidden, run.CodePolicyDenied, want)
 		if w := push(t, c, "own", "t", tool+"# "+strings.TrimSpace(text)[:5]+"\n"); len(w) != 1 || !strings.Contains(w[0].Message, "no run of it will be accepted: the policy of the project own") {
 			t.Errorf("push: %+v", w)
@@ -101,7 +101,7 @@ func TestPolicyOfProject(t *testing.T) {
 	if err := c.DeletePolicy(ctx, "own", 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Rerun(ctx, "own", old.ID); err != nil {
+	if _, err := c.Rerun(ctx, "own", old.ID, nil); err != nil {
 		t.Errorf("without a policy: %v", err)
 	}
 	// A runner gets the policy with the attempt, and with the name that the server knows.

@@ -68,11 +68,11 @@ func TestDatabaseAway(t *testing.T) {
 		for _, c := range requests {
 			// Also while the token is still known, so that the operation fails and not the look for its token.
 			for _, known := range []bool{true, false} {
-				r.Server.tokens.forget("", RoleAdmin)
+				r.Server.tokens.forget(func(string, store.Token) bool { return true })
 				if known {
 					hash := hashOf(r.tokens[RoleAdmin])
 					token := store.Token{Hash: hash, Name: RoleAdmin, Role: RoleAdmin}
-					r.Server.tokens.have[string(hash)] = cachedToken{token, time.Now().Add(time.Hour)}
+					r.Server.tokens.have[string(hash)] = dated[store.Token]{token, time.Now().Add(time.Hour)}
 				}
 				status, p := r.call(t, c.method, api.Prefix+c.path, r.tokens[RoleAdmin], c.body)
 				if status != awayError || p.Reason != run.CodeDatabase || p.Detail+"; "+p.Remedy != awayText {

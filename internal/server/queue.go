@@ -24,7 +24,7 @@ import (
 func (s *Server) asks(ctx context.Context, row *store.NewRun, name string, t *tool.Tool) error {
 	row.Size = store.Size{CPU: t.Resources.CPU, Memory: t.Resources.Memory, Disk: t.Resources.Disk}
 	row.Retries = retriesWhenLost(t.Retry)
-	p, err := s.policies.get(ctx, row.Project)
+	p, err := s.policy(ctx, row.Project)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ const (
 	queueRetry = 5 * time.Second
 )
 
-// unless counts a run no longer that mayQueue has counted, if it was refused or made before.
+// unless takes back what mayQueue has counted, if no run was made.
 func (q *queues) unless(err *error, project string) {
 	if *err == nil {
 		return

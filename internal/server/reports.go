@@ -14,8 +14,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // received is what a runner reports: with its events, or with their lines.
@@ -29,11 +31,24 @@ type received struct {
 func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {
 	pool := who(ctx).Pool
 	return s.answer(func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error) {
-		read := s.readReport
-		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == api.ReportLines {
-			read = s.readLines
+		leave, err := s.coming.of(pool).enter(ctx, r.ContentLength, s.deadlines.place)
+		if err != nil {
+			return nil, err
 		}
-		one, err := read(r, w)
+		defer leave()
+		data, err := s.readBody(r, w, maxReport)
+		if err != nil {
+			return nil, err
+		}
+		if leave, err = s.large.enter(ctx, int64(len(data)), s.deadlines.place); err != nil {
+			return nil, err
+		}
+		defer leave()
+		read := readReport
+		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == api.ReportLines {
+			read = readLines
+		}
+		one, err := read(data)
 		if err != nil {
 			return nil, err
 		}
@@ -42,51 +57,45 @@ func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamRespo
 }
 
 // readReport reads a report with events.
-func (s *Server) readReport(r *http.Request, w http.ResponseWriter) (*received, error) {
-	size := r.ContentLength
-	if size < 0 { // unknown
-		size = maxReport
+func readReport(data []byte) (*received, error) {
+	in := struct {
+		*api.Report
+		Events []json.RawMessage `json:"events"` // they are counted before they are read
+	}{Report: &api.Report{}}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return nil, badReport(err)
 	}
-	defer s.large.enter(size)()
-	var in api.Report
-	if err := s.readJSON(r, w, &in); err != nil {
+	if err := wrongCount(len(in.Events)); err != nil {
 		return nil, err
 	}
-	return reportOf(&in)
+	in.Report.Events = make([]run.Event, len(in.Events))
+	for i, text := range in.Events {
+		if err := json.Unmarshal(text, &in.Report.Events[i]); err != nil {
+			return nil, badReport(err)
+		}
+	}
+	return reportOf(in.Report)
 }
 
 // reportOf returns a report with the lines of its events. They are made before the transaction, which others wait for, with the numbers
 // that they have in a first attempt.
-func reportOf(r *api.Report) (_ *received, err error) {
+func reportOf(r *api.Report) (*received, error) {
 	if err := wrongCount(len(r.Events)); err != nil {
 		return nil, err
 	}
 	one := &received{Report: *r}
 	for _, e := range r.Events {
-		if err := one.take(&e); err != nil {
+		if err := one.addEvent(e); err != nil {
 			return nil, err
 		}
-	}
-	if one.lines, err = linesOf(r.Run, r.Events, r.First-1); err != nil {
-		return nil, wrongReport(err.Error())
 	}
 	return one, nil
 }
 
 // readLines reads a report whose events are lines, after the line with everything else. What runners print is most of what they report, so
 // lines of output are kept as they are, if they are what a server would write. All others are read, and written again.
-func (s *Server) readLines(r *http.Request, w http.ResponseWriter) (*received, error) {
-	body := s.body(w, r, maxReport)
-	const room = 1 << 19 // what most reports need; of larger ones, it grows with what comes
-	data := bytes.NewBuffer(make([]byte, 0, min(room, max(0, r.ContentLength))+bytes.MinRead))
-	if _, err := data.ReadFrom(body); err != nil {
-		if body.broken() {
-			return nil, cutShort(err)
-		}
-		return nil, badReport(err)
-	}
-	head, text, _ := bytes.Cut(data.Bytes(), []byte("\n"))
-	defer s.large.enter(int64(data.Len()))()
+func readLines(data []byte) (*received, error) {
+	head, text, _ := bytes.Cut(data, []byte("\n"))
 	one := &received{}
 	if err := json.Unmarshal(head, &one.Report); err != nil {
 		return nil, badReport(err)
@@ -111,25 +120,51 @@ func wrongReport(text string) error {
 
 func badReport(err error) error { return wrongReport(fmt.Sprintf("read the request: %v", err)) }
 
+// maxEvent bounds an event, in bytes, except a result: its outputs have a bound of their own.
+const maxEvent = 1 << 20
+
 // addLine adds the next event.
 func (r *received) addLine(line []byte) error {
 	seq := r.First + int64(len(r.lines.ends))
 	if breaks, ok := run.LogLine(line, r.Run, seq); ok && !r.ended {
-		if len(line) > maxEvent {
-			return badReport(tooLong(r.Run, seq, len(line)))
-		}
 		r.lines.add(line, breaks)
-		return nil
+		return r.within(maxEvent)
 	}
 	var e run.Event
 	if err := json.Unmarshal(line, &e); err != nil {
 		return badReport(err)
 	}
+	return r.addEvent(e)
+}
+
+// addEvent adds the next event.
+func (r *received) addEvent(e run.Event) error {
 	if err := r.take(&e); err != nil {
 		return err
 	}
-	if err := r.lines.addEvent(e, r.Run, seq); err != nil {
+	if err := r.lines.addEvent(e, r.Run, r.First+int64(len(r.lines.ends))); err != nil {
 		return badReport(err)
+	}
+	if e.Result != nil {
+		return r.within(maxReport)
+	}
+	return r.within(maxEvent)
+}
+
+// within refuses a report whose last event is longer than most, or whose lines are too many: what was sent may be shorter than they are.
+// What the store makes of the lines, with the number of an attempt before and the name of a step, isn't refused any more: they would come again.
+func (r *received) within(most int) error {
+	n := len(r.lines.ends)
+	size, begin := len(r.lines.text), 0
+	if n > 1 {
+		begin = r.lines.ends[n-2]
+	}
+	last, seq := size-begin-len("\n"), r.First+int64(n-1)
+	switch {
+	case last > most:
+		return wrongReport(fmt.Sprintf("event %d of run %s has %d bytes; the most is %d", seq, r.Run, last, most))
+	case size > maxReport:
+		return wrongReport(fmt.Sprintf("the events up to %d of run %s have %d bytes; the most is %d", seq, r.Run, size, maxReport))
 	}
 	return nil
 }
@@ -183,8 +218,19 @@ func wrongCount(events int) error {
 
 // check says what is wrong with the result of a report. A workflow whose step has no end can't go on, whoever asks for its end.
 func (r *received) check() error {
-	if r.Result != nil && !slices.Contains(run.Ends(), r.Result.Status) {
+	if r.Result == nil {
+		return nil
+	}
+	if !slices.Contains(run.Ends(), r.Result.Status) {
 		return wrongReport(fmt.Sprintf("a run can't end as %q", r.Result.Status))
+	}
+	for name, digest := range r.Result.Artifacts {
+		if wrong, _ := tool.CheckFileName(name); wrong != "" {
+			return wrongReport(fmt.Sprintf("the name of an artifact, %q, %s", name, wrong))
+		}
+		if _, err := content.Digits(digest); err != nil {
+			return wrongReport(fmt.Sprintf("the digest of the artifact %s is not sha256:HEX", name))
+		}
 	}
 	return nil
 }
@@ -210,7 +256,10 @@ func (s *Server) report(ctx context.Context, runner string, r *received) (*api.R
 		}
 	}
 	size, workflow := reported{run: r.Run, ended: r.Result != nil}, reported{}
-	guess := s.live.codec.chunk(r.lines, r.First)
+	var guess store.Chunk // of a first attempt, whose events have the numbers that they have in the run
+	if r.Attempt == 1 {
+		guess = s.live.codec.chunk(r.lines, r.First)
+	}
 	row := store.Report{
 		Hold: store.Hold{Run: r.Run, Attempt: r.Attempt}, Runner: runner, Lease: s.lease, First: r.First, Count: int64(len(r.lines.ends)),
 		EncodeFor: func(p store.Parent, before int64) (store.Chunk, error) {
@@ -224,7 +273,7 @@ func (s *Server) report(ctx context.Context, runner string, r *received) (*api.R
 		},
 		Encode: func(before int64) (store.Chunk, error) {
 			chunk := guess
-			if before != r.First-1 {
+			if r.Attempt != 1 || before != r.First-1 {
 				events, err := r.events()
 				if err != nil {
 					return store.Chunk{}, err

@@ -161,6 +161,19 @@ func TestReportLinesOfAStep(t *testing.T) {
 	if got := r.logOf(t, "w"); !strings.Contains(got, `"step":"first"`) || !strings.Contains(got, `"data":"a\n"`) {
 		t.Errorf("the workflow's log is %s", got)
 	}
+	// An event isn't too long in the workflow's log, where it is longer.
+	one.First, one.Events[0].Seq, one.Events[0].Run, one.Events[0].Log.Data = 2, 2, "s", "x"
+	line, err := one.Events[0].MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.Events[0].Log.Data = strings.Repeat("x", maxEvent-len(line)+1)
+	if status, p := r.callAs(t, api.ReportLines, http.MethodPost, "/api/v1/runner/r/"+reporter+"/reports", r.tokens[RoleRunner], asLines(t, one)); status != http.StatusOK {
+		t.Fatal(status, p)
+	}
+	if got := r.logOf(t, "w"); len(got) < maxEvent {
+		t.Errorf("the workflow's log has %d bytes", len(got))
+	}
 }
 
 // TestBadReportLines has lines that no runner sends. Nothing of them is stored.
@@ -178,13 +191,15 @@ func TestBadReportLines(t *testing.T) {
 		"half a line":     {head + line(1, "run", "a")[:50], "read the request: unexpected end of JSON input"},
 		"no type":         {head + "{}\n", "read the request: event 0 of run  has no type"},
 		"another type":    {head + `{"type":"a b"}` + "\n", `"a b" is not a type of events`},
-		"a long one":      {head + line(1, "run", strings.Repeat("x", maxEvent)), "read the request: event 1 of run run has "},
-		"long as written": {head + line(1, "run", strings.Repeat("\u2028", maxEvent/4)), "read the request: event 1 of run run has "},
-		"all too long":    {head + strings.Repeat(line(1, "run", strings.Repeat("<", maxEvent/8)), 25), "read the request: the events up to "},
+		"a long one":      {head + line(1, "run", strings.Repeat("x", maxEvent)), "event 1 of run run has "},
+		"long as written": {head + line(1, "run", strings.Repeat("\u2028", maxEvent/4)), "event 1 of run run has "},
+		"all too long":    {head + strings.Repeat(line(1, "run", strings.Repeat("<", maxEvent/8)), 25), "the events up to "},
 		"more than one":   {head + `{"run":"run","attempt":1,"first":1}`, "read the request: event 0 of run run has no type"},
-		"a long result":   {head + `{"type":"result","outputs":{"a":"` + strings.Repeat("<", maxReport/5) + `"}}` + "\n", "read the request: the events up to 1 of run run have "},
+		"a long result":   {head + `{"type":"result","outputs":{"a":"` + strings.Repeat("<", maxReport/5) + `"}}` + "\n", "event 1 of run run has "},
 		"after a result":  {head + `{"type":"result"}` + "\n" + line(2, "run", "a"), "an event comes after the result"},
 		"many":            {head + strings.Repeat("\n", mostEvents+1), "a report has 10001 events; the most is 10000"},
+		"an artifact":     {`{"run":"run","attempt":1,"first":1,"result":{"status":"succeeded","artifacts":{"../a":"sha256:0"}}}` + "\n", `the name of an artifact, "../a", is not a name`},
+		"not a digest":    {`{"run":"run","attempt":1,"first":1,"result":{"status":"succeeded","artifacts":{"a":"sha256:0"}}}` + "\n", `the digest of the artifact a is not sha256:HEX`},
 		"a wrong end":     {`{"run":"run","attempt":1,"first":1,"result":{"status":"running"}}` + "\n", `a run can't end as "running"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -195,7 +210,7 @@ func TestBadReportLines(t *testing.T) {
 		})
 	}
 	status, p := r.call(t, http.MethodPost, "/api/v1/runner/r/"+reporter+"/reports", r.tokens[RoleRunner], head+line(1, "run", "a"))
-	if status != http.StatusUnprocessableEntity || !strings.HasPrefix(p.Error(), "read the request: there is more after its end") {
+	if status != http.StatusUnprocessableEntity || !strings.HasPrefix(p.Error(), "read the request: invalid character '{' after top-level value") {
 		t.Errorf("lines that aren't called lines: %d %v", status, p)
 	}
 	if got := r.logOf(t, "run"); got != "0 lines" {
@@ -211,31 +226,52 @@ func TestBadReportLines(t *testing.T) {
 	}
 }
 
-// TestLargeReports has a large report wait for its turn.
+// TestLargeReports has large reports for which there is no place: others are worked on, or others of their pool are coming. They get one
+// as soon as it is free.
 func TestLargeReports(t *testing.T) {
-	r := newRig(t)
-	r.held(t, "run", 0)
-	one := api.Report{Holding: api.Holding{Run: "run", Attempt: 1}, First: 1}
-	for range 4 {
-		one.Events = append(one.Events, run.Event{Log: &run.Log{Stream: "stdout", Data: strings.Repeat("x", maxEvent-1000)}})
-	}
-	for range largeAtOnce {
-		r.large <- struct{}{}
-	}
-	done := make(chan int, 1)
-	go func() {
-		status, _ := r.callAs(t, api.ReportLines, http.MethodPost, "/api/v1/runner/r/"+reporter+"/reports", r.tokens[RoleRunner], asLines(t, one))
-		done <- status
-	}()
-	select {
-	case status := <-done:
-		t.Errorf("it has had its turn: %d", status)
-	case <-time.After(time.Second): // without the wait, it has had its turn by then
-	}
-	for range largeAtOnce {
-		<-r.large
-	}
-	if status := <-done; status != http.StatusOK {
-		t.Error(status)
+	for name, places := range map[string]func(r *rig) large{
+		"worked on": func(r *rig) large { return r.large },
+		"coming":    func(r *rig) large { return r.coming.of(defaultPool) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.held(t, "run", 0)
+			one := api.Report{Holding: api.Holding{Run: "run", Attempt: 1}, First: 1}
+			for range 4 {
+				one.Events = append(one.Events, run.Event{Log: &run.Log{Stream: "stdout", Data: strings.Repeat("x", maxEvent-1000)}})
+			}
+			send := func(one api.Report) (int, *api.Problem) {
+				return r.callAs(t, api.ReportLines, http.MethodPost, "/api/v1/runner/r/"+reporter+"/reports", r.tokens[RoleRunner], asLines(t, one))
+			}
+			l := places(r)
+			for range cap(l) {
+				l <- struct{}{}
+			}
+			r.deadlines.place = time.Millisecond
+			if status, p := send(one); status != http.StatusServiceUnavailable || p.Detail != "the server works on other large reports" || p.Remedy != "send it again" {
+				t.Errorf("a large one: %d %+v", status, p)
+			}
+			small := one
+			small.Events = one.Events[:1]
+			if status, p := send(small); status != http.StatusOK {
+				t.Errorf("a small one: %d %+v", status, p)
+			}
+			r.deadlines.place = time.Hour
+			done := make(chan int, 1)
+			go func() {
+				one.First, one.Events = 2, one.Events[1:]
+				status, _ := send(one)
+				done <- status
+			}()
+			for range cap(l) {
+				<-l
+			}
+			if status := <-done; status != http.StatusOK {
+				t.Error(status)
+			}
+			if len(l) != 0 {
+				t.Errorf("%d places are taken afterwards", len(l))
+			}
+		})
 	}
 }

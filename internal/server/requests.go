@@ -20,8 +20,20 @@ type sealedRequest struct {
 	Contents []string `json:"contents,omitempty"`
 }
 
+// keptRequest is a run.Request in the store.
+type keptRequest struct {
+	*run.Request
+	Asked asked `json:"asked,omitzero"`
+}
+
+// asked is what a request had that isn't in the run.Request: what the runner needs of it is.
+type asked struct {
+	Set    map[string]string `json:"set,omitempty"`
+	Bundle *api.Bundle       `json:"bundle,omitempty"` // a definition that came with it
+}
+
 // keepRequest returns a request as the store keeps it.
-func (s *Server) keepRequest(ctx context.Context, req *run.Request, secret bool) ([]byte, error) {
+func (s *Server) keepRequest(ctx context.Context, req keptRequest, secret bool) ([]byte, error) {
 	data, err := json.Marshal(req)
 	if err != nil || !secret {
 		return data, err
@@ -37,23 +49,24 @@ func (s *Server) keepRequest(ctx context.Context, req *run.Request, secret bool)
 }
 
 // openRequest reads what keepRequest returned.
-func (s *Server) openRequest(ctx context.Context, data []byte) (req *run.Request, secret bool, err error) {
+func (s *Server) openRequest(ctx context.Context, data []byte) (req keptRequest, secret bool, err error) {
 	var kept struct {
-		run.Request
+		keptRequest
 		sealedRequest
 	}
+	kept.Request = &run.Request{}
 	if err := json.Unmarshal(data, &kept); err != nil {
-		return nil, false, err
+		return req, false, err
 	}
 	if kept.Sealed == nil {
-		return &kept.Request, false, nil
+		return kept.keptRequest, false, nil
 	}
 	if data, err = s.keys.Values().Unseal(ctx, kept.Sealed); err != nil {
-		return nil, true, err
+		return req, true, err
 	}
 	defer clear(data)
-	req = &run.Request{}
-	return req, true, json.Unmarshal(data, req)
+	req.Request = &run.Request{}
+	return req, true, json.Unmarshal(data, &req)
 }
 
 // sealRequest seals what an assignment has for the runner's key: the values to mask, and all of the request if it may have a secret.

@@ -72,7 +72,7 @@ func (s *Server) holdsOne(ctx context.Context, runner string, texts [][]byte, is
 		if err != nil {
 			return false, fmt.Errorf("read the request of an attempt: %w", err)
 		}
-		ok = is(req)
+		ok = is(req.Request)
 		return ok, nil
 	})
 	return ok, err

@@ -29,7 +29,7 @@ func (r *rig) heldStep(t *testing.T, id, digest string) {
 // heldRequest accepts a run with a request, which may be sealed, that the reporter has.
 func (r *rig) heldRequest(t *testing.T, id string, req *run.Request, secret bool) {
 	t.Helper()
-	data, err := r.keepRequest(t.Context(), req, secret)
+	data, err := r.keepRequest(t.Context(), keptRequest{Request: req}, secret)
 	if err != nil {
 		t.Fatal(err)
 	}

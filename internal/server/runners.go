@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,42 +48,37 @@ func (s *Server) registerRunners() {
 // maxReport bounds a report, and the lines of its events. A runner sends smaller ones.
 const maxReport = 16 << 20
 
-// usualReport is what nearly all reports are smaller than. The larger ones are read into events, and encoded, a few at a time: that takes many
-// times their size in memory.
-const (
-	usualReport = 2 << 20
-	largeAtOnce = 2
-)
+// usualReport is the size that nearly all reports are below.
+const usualReport = 2 << 20
 
-// large has a place for each large report that may be worked on.
-type large chan struct{}
+// maxMessage bounds what a runner sends besides reports and artifacts.
+const maxMessage = 1 << 20
 
-// enter waits for a place, if a report of a size needs one, and returns what gives it back.
-func (l large) enter(size int64) (leave func()) {
-	if size < usualReport {
-		return func() {}
+// readBody reads the body of a runner's request.
+func (s *Server) readBody(r *http.Request, w http.ResponseWriter, most int64) ([]byte, error) {
+	body := s.body(w, r, most)
+	const room = 1 << 19 // what most reports need; of larger ones, it grows with what comes
+	data := bytes.NewBuffer(make([]byte, 0, min(room, max(0, r.ContentLength))+bytes.MinRead))
+	if _, err := data.ReadFrom(body); err != nil {
+		if body.broken() {
+			return nil, cutShort(err)
+		}
+		return nil, badReport(err)
 	}
-	l <- struct{}{}
-	return func() { <-l }
+	return data.Bytes(), nil
 }
 
 // readJSON reads a request of a runner, in JSON. It isn't checked against a schema: fields of a newer runner are ignored, and
 // what is wrong with events only harms the run itself.
 func (s *Server) readJSON(r *http.Request, w http.ResponseWriter, into any) error {
-	body := s.body(w, r, maxReport)
-	dec := json.NewDecoder(body)
-	err := dec.Decode(into)
-	if err == nil {
-		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			return nil
-		} else if err == nil {
-			err = errors.New("there is more after its end")
-		}
+	data, err := s.readBody(r, w, maxMessage)
+	if err != nil {
+		return err
 	}
-	if body.broken() {
-		return cutShort(err)
+	if err := json.Unmarshal(data, into); err != nil {
+		return badReport(err)
 	}
-	return badReport(err)
+	return nil
 }
 
 // cutShort is the answer to a request of which a part is missing.

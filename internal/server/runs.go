@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,12 +28,10 @@ func (s *Server) registerRuns() {
 	create := operation("create-run", http.MethodPost, "/projects/{project}/runs", RoleOperator, "Run a tool or a definition")
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(s.api, create, s.createRun)
-	huma.Register(s.api, operation("list-runs", http.MethodGet, "/projects/{project}/runs", RoleViewer, "List runs, the newest first"), s.listRuns)
+	s.registerRunList()
 	huma.Register(s.api, operation("get-run", http.MethodGet, "/projects/{project}/runs/{run}", RoleViewer, "Get a run"), s.getRun)
 	huma.Register(s.api, operation("cancel-run", http.MethodPost, "/projects/{project}/runs/{run}/cancel", RoleOperator, "Ask for the end of a run"), s.cancelRun)
-	rerun := operation("rerun", http.MethodPost, "/projects/{project}/runs/{run}/rerun", RoleOperator, "Run the same again: the same definition and inputs")
-	rerun.DefaultStatus = http.StatusCreated
-	huma.Register(s.api, rerun, s.rerun)
+	s.registerRerun()
 	huma.Register(s.api, operation("follow-run", http.MethodGet, "/projects/{project}/runs/{run}/events", RoleViewer,
 		"Follow the events of a run, as server-sent events, from its beginning or after Last-Event-ID"), s.followRun)
 }
@@ -92,7 +89,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
 		return nil, err
 	}
-	data, err := s.keepRequest(ctx, req, false)
+	data, err := s.keepRequest(ctx, keptRequest{req, asked{n.Set, n.Bundle}}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -149,109 +146,6 @@ func subjectOf(ctx context.Context, row store.NewRun) {
 	}
 }
 
-// whyWaiting says which of a run's wishes no runner fulfils; it is "" if the run only has to wait.
-func (s *Server) whyWaiting(ctx context.Context, pool string, needs []string, size store.Size) (string, error) {
-	all, err := s.store.Runners(ctx, s.lease)
-	if err != nil {
-		return "", err
-	}
-	var missing []string
-	var fit []store.Runner // by their labels
-	there := false
-	for _, r := range all {
-		if r.Pool != pool || r.Drain {
-			continue
-		}
-		lacks := slices.DeleteFunc(slices.Clone(needs), func(n string) bool { return slices.Contains(r.Labels, n) })
-		if len(lacks) == 0 {
-			fit = append(fit, r)
-		}
-		if !there || len(lacks) < len(missing) {
-			missing = lacks
-		}
-		there = true
-	}
-	if !there {
-		return fmt.Sprintf("no runner of the pool %s is connected", pool), nil
-	}
-	if len(fit) > 0 {
-		text := tooLarge(size, fit)
-		if text != "" {
-			text = fmt.Sprintf("no runner of the pool %s%s %s", pool, withLabels(needs), text)
-		}
-		return text, nil
-	}
-	return fmt.Sprintf("no runner of the pool %s has the label %s", pool, strings.Join(missing, " and ")), nil
-}
-
-func withLabels(needs []string) string {
-	if len(needs) == 0 {
-		return ""
-	}
-	return " with the label " + strings.Join(needs, " and ")
-}
-
-func (s *Server) rerun(ctx context.Context, in *struct {
-	InProject
-	RunID
-},
-) (_ *body[api.Run], err error) {
-	what := "run " + in.Run
-	if err := s.mayQueue(ctx, in.Project); err != nil {
-		return nil, err
-	}
-	defer s.queues.unless(&err, in.Project)
-	old, err := s.store.Run(ctx, in.Project, in.Run)
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	data, err := s.store.Request(ctx, in.Project, in.Run)
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	if err := s.mayRepeat(ctx, in.Project, old); err != nil {
-		return nil, err
-	}
-	var r *api.Run
-	if old.Kind == "workflow" {
-		r, err = s.rerunWorkflow(ctx, old, data)
-	} else {
-		r, err = s.rerunTool(ctx, old, data)
-	}
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	return &body[api.Run]{Body: *r}, nil
-}
-
-// rerunTool runs a tool again. A step of a workflow that is repeated is a run of its own.
-func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte) (*api.Run, error) {
-	req, secret, err := s.openRequest(ctx, data)
-	if err != nil {
-		return nil, fmt.Errorf("read the request: %w", err)
-	}
-	tool := old.Tool
-	if old.Version == 0 {
-		tool = ""
-	}
-	if err := s.mayRun(ctx, old.Project, tool, req.Tool); err != nil {
-		return nil, err
-	}
-	if err := s.maySecrets(ctx, old.Project, tool, req.Tool.SecretNames()); err != nil {
-		return nil, err
-	}
-	req.ID, req.Step = run.NewID(), ""
-	row := repeated(ctx, old, "")
-	row.ID = req.ID
-	if row.Request, err = s.keepRequest(ctx, req, secret); err != nil {
-		return nil, err
-	}
-	if err := s.asks(ctx, &row, tool, req.Tool); err != nil {
-		return nil, err
-	}
-	return s.enqueue(ctx, row, req, secret)
-}
-
 // asked returns what a run is of.
 func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loaded, *api.Bundle, int, error) {
 	if (n.Tool == "") == (n.Bundle == nil) {
@@ -267,7 +161,7 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 	if err != nil {
 		return nil, nil, 0, s.explain(err, versionText(n.Tool, n.Version))
 	}
-	if l := s.tools.get(v.Digest); l != nil && l.workflow == nil {
+	if l, ok := s.tools.get(v.Digest); ok && l.workflow == nil {
 		return l, nil, v.Version, nil
 	}
 	var b api.Bundle
@@ -281,10 +175,8 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 // request is the message that a runner gets.
 func request(project string, t *tool.Tool, n *api.NewRun) (*run.Request, error) {
 	t = t.Clone()
-	for _, name := range slices.Sorted(maps.Keys(n.Set)) {
-		if err := override(t, name, n.Set[name]); err != nil {
-			return nil, wrongSetting(name, err)
-		}
+	if err := overrideAll(t, n.Set); err != nil {
+		return nil, err
 	}
 	if _, err := t.Inputs(n.Inputs); err != nil {
 		return nil, err
@@ -294,6 +186,15 @@ func request(project string, t *tool.Tool, n *api.NewRun) (*run.Request, error) 
 		req.Environment = append(req.Environment, tool.EnvVar{Name: name, Value: n.Environment[name]})
 	}
 	return req, nil
+}
+
+func overrideAll(t *tool.Tool, set map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if err := override(t, name, set[name]); err != nil {
+			return wrongSetting(name, err)
+		}
+	}
+	return nil
 }
 
 // override changes a tool as the flag of that name of mayfly run does.
@@ -314,6 +215,7 @@ func runOf(r store.Run) api.Run {
 		ID: r.ID, Project: r.Project, Tool: r.Tool, Version: r.Version, Kind: r.Kind, Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason,
 		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Needs: r.Needs, Priority: r.Priority, Cancelling: r.Cancelling,
 		Accepted: r.Accepted, AcceptedBy: r.AcceptedBy, Started: r.Started, Finished: r.Finished, LogRemoved: r.LogRemoved,
+		Events: r.Events, Lines: r.Lines, Bytes: r.EventBytes,
 		Parent: r.Parent.Run, Step: r.Parent.Step, Resumes: r.Resumes,
 	}
 }
@@ -327,38 +229,11 @@ func (s *Server) getRun(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, "run "+in.Run)
 	}
-	out := &body[api.Run]{Body: runOf(r)}
-	if !r.Over && r.Runner == "" {
-		out.Body.Waiting, err = s.whyWaiting(ctx, r.Pool, r.Needs, r.Size)
-	}
-	return out, s.explain(err, "run "+in.Run)
-}
-
-func (s *Server) listRuns(ctx context.Context, in *struct {
-	InProject
-	Tool   string   `query:"tool" doc:"only runs of this tool"`
-	Status []string `query:"status" maxItems:"20" doc:"only runs with one of these states"`
-	Limit  int      `query:"limit" minimum:"1" maximum:"1000" default:"50"`
-	Cursor string   `query:"cursor" maxLength:"64" doc:"next of the page before"`
-},
-) (*body[api.RunList], error) {
-	f := store.Filter{Project: in.Project, Tool: in.Tool, Before: in.Cursor, Most: in.Limit + 1}
-	for _, st := range in.Status {
-		f.Status = append(f.Status, run.State(st))
-	}
-	runs, err := s.store.Runs(ctx, f)
+	all, err := s.runsOf(ctx, []store.Run{r})
 	if err != nil {
-		return nil, s.explain(err, "run")
+		return nil, s.explain(err, "run "+in.Run)
 	}
-	out := &body[api.RunList]{Body: api.RunList{Runs: []api.Run{}}}
-	if len(runs) > in.Limit {
-		runs = runs[:in.Limit]
-		out.Body.Next = runs[in.Limit-1].ID
-	}
-	for _, r := range runs {
-		out.Body.Runs = append(out.Body.Runs, runOf(r))
-	}
-	return out, nil
+	return &body[api.Run]{Body: all[0]}, nil
 }
 
 func (s *Server) cancelRun(ctx context.Context, in *struct {

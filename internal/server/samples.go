@@ -64,41 +64,43 @@ func (s *Server) runMetrics(ctx context.Context, in *struct {
 		return nil, logRemoved(r)
 	}
 	all := &curve{samples: []api.Sample{}, seen: map[string]int{}, every: 1}
-	for after := int64(0); ; {
-		chunks, err := s.chunks(ctx, in.Run, after, s.readAtOnce)
-		if err != nil {
-			return nil, s.explain(err, what)
+	err = s.eachEvent(ctx, in.Run, run.TypeMetric, func(e *run.Event) {
+		if e.Metric != nil {
+			all.add(api.Sample{Time: e.Time, Step: e.Step, Usage: *e.Metric})
 		}
-		if len(chunks) == 0 {
-			return &body[api.Metrics]{Body: api.Metrics{Samples: all.samples}}, nil
-		}
-		for _, c := range chunks {
-			if err := s.samples(c, all); err != nil {
-				return nil, s.explain(&store.DamagedError{Run: in.Run, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}, what)
-			}
-			after = c.Last
-		}
+	})
+	if err != nil {
+		return nil, s.explain(err, what)
 	}
+	return &body[api.Metrics]{Body: api.Metrics{Samples: all.samples}}, nil
 }
 
-// samples adds those of a chunk.
-func (s *Server) samples(c store.Chunk, to *curve) error {
+// eachEvent calls take with the events of a run that have a type, in order. Some others may be among them.
+func (s *Server) eachEvent(ctx context.Context, id, kind string, take func(*run.Event)) error {
+	return s.eachChunk(ctx, id, s.readAtOnce, func(c store.Chunk) error {
+		err := s.eachOf(c, kind, take)
+		if err != nil {
+			err = &store.DamagedError{Run: id, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
+		}
+		return err
+	})
+}
+
+func (s *Server) eachOf(c store.Chunk, kind string, take func(*run.Event)) error {
 	events, err := s.live.codec.decode(c, 0)
 	if err != nil {
 		return err
 	}
+	mark := []byte(`"type":"` + kind + `"`)
 	for _, text := range events {
-		if !bytes.Contains(text, []byte(`"type":"metric"`)) {
+		if !bytes.Contains(text, mark) { // most events of a long run are logs; they needn't be read
 			continue
 		}
 		var e run.Event
 		if err := json.Unmarshal(text, &e); err != nil {
 			return fmt.Errorf("read an event: %w", err)
 		}
-		if e.Metric == nil {
-			continue // the text was in another kind of event
-		}
-		to.add(api.Sample{Time: e.Time, Step: e.Step, Usage: *e.Metric})
+		take(&e)
 	}
 	return nil
 }

@@ -74,9 +74,9 @@ type Server struct {
 	log        *slog.Logger
 	lease      time.Duration
 	poll       time.Duration
-	tools      *toolCache
-	tokens     *tokenCache
-	policies   *policyCache
+	tools      *first[*loaded]       // by their digests
+	tokens     *recent[store.Token]  // by their hashes
+	policies   *recent[cachedPolicy] // by project
 	limits     Limits
 	deadlines  deadlines
 	readAtOnce int
@@ -93,6 +93,7 @@ type Server struct {
 	readiness  readiness
 	compactor  *compactor
 	large      large
+	coming     coming
 	conditions condition.Evaluator
 	keepAlive  time.Duration // how often a stream says something; only tests change it
 	api        huma.API
@@ -121,9 +122,9 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
-		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
-		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), mux: http.NewServeMux(), stop: func() {},
+		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), tokens: newRecent[store.Token](tokenAge, mostTokens),
+		policies: newRecent[cachedPolicy](policyAge, mostPolicies), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
+		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
 	}
 	s.keepAlive = keepAlive
 	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
@@ -156,8 +157,13 @@ func New(o Options) *Server {
 	s.registerRuns()
 	s.registerWorkflows()
 	s.registerLogs()
+	s.registerDownloads()
 	s.registerSamples()
+	s.registerConnections()
 	s.registerArtifacts()
+	s.registerDefined()
+	s.registerResults()
+	s.registerRequests()
 	s.registerRunners()
 	s.registerTokens()
 	s.registerSecrets()

@@ -109,6 +109,6 @@ func (s *Server) listTokens(ctx context.Context, project string, in *NamesPage) 
 }
 
 func (s *Server) deleteToken(ctx context.Context, project, name string) error {
-	defer s.tokens.forget(project, name)
+	defer s.tokens.forget(func(_ string, t store.Token) bool { return t.Project == project && t.Name == name })
 	return s.explain(s.store.RemoveToken(ctx, project, name), "token "+name)
 }

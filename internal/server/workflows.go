@@ -45,6 +45,17 @@ type flowRequest struct {
 	Selection   api.Selection `json:"selection,omitzero"`
 }
 
+// set overrides the definition.
+func (q *flowRequest) set(all map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if name != "timeout" {
+			return wrongSetting(name, fmt.Errorf("a workflow has no %s; its tools have", name))
+		}
+		q.Timeout = all[name]
+	}
+	return nil
+}
+
 // pin is a version of a tool.
 type pin struct {
 	Version int        `json:"version"`
@@ -68,21 +79,7 @@ func (s *Server) planned(ctx context.Context, q flowRequest, find func(name stri
 		return nil, errors.New("it is not a workflow")
 	}
 	w := l.workflow.Clone()
-	var down error // ResolveBy keeps only the text of an error
-	err = w.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
-		if step.Uses.Tool != nil {
-			return step.Uses.Tool, nil
-		}
-		t, err := find(step.Uses.Name)
-		if outage(err) {
-			down = err
-		}
-		return t, err
-	})
-	if down != nil {
-		return nil, down
-	}
-	if err != nil {
+	if err := resolve(w, find); err != nil {
 		return nil, relative(err, l.folder)
 	}
 	if q.Timeout != "" {
@@ -95,6 +92,25 @@ func (s *Server) planned(ctx context.Context, q flowRequest, find func(name stri
 		return nil, err
 	}
 	return &flow{q, workflow.NewPlan(w, values), l.folder}, nil
+}
+
+// resolve gives the steps of a workflow the tools that it names and doesn't bring along.
+func resolve(w *definition.Workflow, find func(name string) (*tool.Tool, error)) error {
+	var down error // ResolveBy keeps only the text of an error
+	err := w.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
+		if step.Uses.Tool != nil {
+			return step.Uses.Tool, nil
+		}
+		t, err := find(step.Uses.Name)
+		if outage(err) {
+			down = err
+		}
+		return t, err
+	})
+	if down != nil {
+		return down
+	}
+	return err
 }
 
 // pinned returns the tools of a request.
@@ -121,7 +137,7 @@ func (s *Server) latest(ctx context.Context, project string, tools map[string]pi
 				return nil, fmt.Errorf("neither the workflow's folder nor the project %s has the tool %s; push it first: mayfly tool push", project, name)
 			}
 			if err != nil {
-				return nil, err
+				return nil, &outageError{err}
 			}
 			if v.Kind != "tool" {
 				return nil, fmt.Errorf("%s is a workflow of the project %s, and a step runs a tool", name, project)
@@ -140,12 +156,7 @@ func (s *Server) latest(ctx context.Context, project string, tools map[string]pi
 func (s *Server) checkWorkflow(ctx context.Context, project string, l *loaded) error {
 	w := l.workflow.Clone()
 	tools := map[string]pin{}
-	err := w.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
-		if step.Uses.Tool != nil {
-			return step.Uses.Tool, nil
-		}
-		return s.latest(ctx, project, tools)(step.Uses.Name)
-	})
+	err := resolve(w, s.latest(ctx, project, tools))
 	if err == nil {
 		err = workflow.CheckConditions(ctx, workflow.NewPlan(w, nil), s.conditions)
 	}
@@ -155,11 +166,8 @@ func (s *Server) checkWorkflow(ctx context.Context, project string, l *loaded) e
 // acceptWorkflow makes a run of a workflow. When it returns, the run and its first steps are durable.
 func (s *Server) acceptWorkflow(ctx context.Context, project string, n *api.NewRun, b api.Bundle, version int) (*api.Run, error) {
 	q := flowRequest{Bundle: b, Version: version, Tools: map[string]pin{}, Inputs: n.Inputs, Grace: grace(n), Selection: n.Selection}
-	for _, name := range slices.Sorted(maps.Keys(n.Set)) {
-		if name != "timeout" {
-			return nil, wrongSetting(name, fmt.Errorf("a workflow has no %s; its tools have", name))
-		}
-		q.Timeout = n.Set[name]
+	if err := q.set(n.Set); err != nil {
+		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.Environment)) {
 		q.Environment = append(q.Environment, tool.EnvVar{Name: name, Value: n.Environment[name]})
@@ -305,7 +313,7 @@ func journalOf(lines [][]byte) iter.Seq2[workflow.Entry, error] {
 
 // flowOf reads the workflow of a run in the store.
 func (s *Server) flowOf(ctx context.Context, id string, request []byte) (*flow, error) {
-	if f := s.flows.get(id); f != nil {
+	if f, ok := s.flows.have.get(id); ok {
 		return f, nil
 	}
 	var q flowRequest
@@ -316,7 +324,7 @@ func (s *Server) flowOf(ctx context.Context, id string, request []byte) (*flow, 
 	if err != nil {
 		return nil, fmt.Errorf("read the workflow of run %s: %w", id, err)
 	}
-	s.flows.put(id, f)
+	s.flows.have.put(id, f, 16<<10+2*len(request))
 	return f, nil
 }
 
@@ -355,12 +363,12 @@ func (s *Server) getSteps(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
-	out := &body[api.Steps]{Body: api.Steps{Runs: []api.Run{}}}
+	out := &body[api.Steps]{}
 	if out.Body.Steps, err = s.executor().Progress(ctx, f.plan, journalOf(journal)); err != nil {
 		return nil, s.explain(err, what)
 	}
-	for _, r := range runs {
-		out.Body.Runs = append(out.Body.Runs, runOf(r))
+	if out.Body.Runs, err = s.runsOf(ctx, runs); err != nil {
+		return nil, s.explain(err, what)
 	}
 	return out, nil
 }
@@ -413,15 +421,6 @@ func repeated(ctx context.Context, old store.Run, resumes string) store.NewRun {
 		Project: old.Project, Tool: old.Tool, Version: old.Version, Kind: old.Kind, Pool: old.Pool, Needs: old.Needs, Labels: old.Labels,
 		Priority: old.Priority, AcceptedBy: who(ctx).Name, Resumes: resumes, Limits: keyLimitOf(old),
 	}
-}
-
-// rerunWorkflow runs a workflow again from its beginning, with the same versions of its tools.
-func (s *Server) rerunWorkflow(ctx context.Context, old store.Run, request []byte) (*api.Run, error) {
-	f, err := s.flowOf(ctx, old.ID, request)
-	if err != nil {
-		return nil, err
-	}
-	return s.beginWorkflow(ctx, repeated(ctx, old, ""), f, nil)
 }
 
 // findInBundle gives the steps of a workflow the tools that are in its bundle: those in place, by path, and by name in a folder

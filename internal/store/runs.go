@@ -168,8 +168,9 @@ type Ended struct {
 type Runs interface {
 	// Run returns a run. The error is ErrNotFound.
 	Run(ctx context.Context, project, id string) (Run, error)
-	// Runs returns the runs that match, the newest first.
-	Runs(ctx context.Context, f Filter) ([]Run, error)
+	// Runs returns the runs that match, the newest first. There may be more with ids before next, unless that is empty, also if there are fewer
+	// than f.Most here, or none.
+	Runs(ctx context.Context, f Filter) (runs []Run, next string, err error)
 	// Request returns what was asked for.
 	Request(ctx context.Context, project, id string) ([]byte, error)
 	// Chunks returns the chunks with events after a number, in order, until they have more than most bytes in all.
@@ -206,11 +207,23 @@ type Run struct {
 	Resumes            string
 }
 
-// Filter selects runs, but none of steps of workflows. A zero field selects all.
+// Filter selects runs. A zero field selects all, except Parent.
 type Filter struct {
 	Project string
+	Parent  string // the run of a workflow whose steps are selected; "" for runs that are of no step
 	Tool    string
 	Status  []run.State
+	From    string // only runs with this id or larger ones
 	Before  string // only runs with smaller ids
-	Most    int
+
+	// No index has the following fields.
+	AcceptedBy string
+	Runner     string            // a name, without pool and instance
+	Labels     map[string]string // a run has all of them
+	Text       string            // the tool, the reason or the id has it; upper and lower case of ASCII letters are the same
+	// Look bounds at how many runs a list with one of those fields, or with Tool and Status, looks: of each of the states, or of the tool, or of
+	// all. 0 is no bound.
+	Look int
+
+	Most int
 }

@@ -13,6 +13,7 @@
 package workflow
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -422,11 +423,39 @@ func (n *planning) decided(i, item int, value *any) bool {
 	case problem != nil:
 		n.failure(i, item, "condition %s: %s", s.Condition.Text, problem.Text)
 	case !yes:
-		n.skip(i, item, "its condition is false: "+strings.Join(strings.Fields(s.Condition.Text), " "))
+		n.skip(i, item, "its condition is false: "+strings.Join(strings.Fields(s.Condition.Text), " ")+n.judgedBy(s.Condition))
 	default:
 		return false
 	}
 	return true
+}
+
+// mostJudged bounds how much of a value a reason has.
+const mostJudged = 100
+
+// judgedBy says what the values were that a condition refers to, except outputs and items, which may have secrets.
+func (n *planning) judgedBy(c *definition.Condition) string {
+	var all strings.Builder
+	seen := map[definition.Reference]bool{}
+	for _, r := range c.References {
+		if r.From != definition.FromInputs && (r.From != definition.FromStep || r.IsOutput()) || seen[r] {
+			continue
+		}
+		seen[r] = true
+		value, err := n.value(n.states, r, nil)
+		if err != nil {
+			continue // the condition would have failed
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			continue
+		}
+		if len(text) > mostJudged {
+			text = append(text[:mostJudged:mostJudged], "…"...)
+		}
+		fmt.Fprintf(&all, "; %s is %s", r, strings.ToValidUTF8(string(text), ""))
+	}
+	return all.String()
 }
 
 // Missing returns why a step can't get what it refers to, now that the steps before it have ended, or "". undelivered says

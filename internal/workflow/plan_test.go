@@ -63,6 +63,11 @@ func TestPlan(t *testing.T) {
 			"a=failed b=succeeded c=skipped(step a failed) -> failed 3",
 		},
 		{
+			"a reason has the values", `{inputs: [{name: e, default: "x\ny"}], workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: '${a.exit_code} > 1 || ${inputs.e} == ${a.R}'}]}`,
+			map[string]StepState{"a": out("R", "secret")},
+			`a=succeeded b=skipped(its condition is false: ${a.exit_code} > 1 || ${inputs.e} == ${a.R}; ${a.exit_code} is 0; ${inputs.e} is null) -> succeeded 0`,
+		},
+		{
 			"but not about others", `workflow: [{name: a, tool: T}, {name: x, tool: T, condition: always()}, {name: b, tool: T, condition: '${x.status} == "failed"'}]`,
 			map[string]StepState{"a": fail(3), "x": fail(4)},
 			"a=failed x=failed b=skipped(step a failed) -> failed 3",

@@ -35,7 +35,7 @@ func TestConcurrencyFlag(t *testing.T) {
 			t.Errorf("%s: %+v", flag, a)
 		}
 	}
-	if a := s.run("run", "forever.yaml", "--concurrency", "deploy=1", "--server", "local"); a.status != 125 || !strings.Contains(a.err, "--detach, --pool, --runner-label and --concurrency are for a run on a server") {
+	if a := s.run("run", "forever.yaml", "--concurrency", "deploy=1", "--server", "local"); a.status != 125 || !strings.Contains(a.err, "--detach, --pool, --runner-label, --label, --priority and --concurrency are for a run on a server") {
 		t.Errorf("on this machine: %+v", a)
 	}
 	if a := s.run("run", "forever.yaml", "--memory", "1Ti", "--detach"); !strings.Contains(a.err, "the run waits: no runner of the pool default has memory 1Ti; the most is ") {

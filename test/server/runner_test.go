@@ -175,8 +175,12 @@ func TestLog(t *testing.T) {
 		t.Fatalf("status %d, %d lines, %q", a.status, strings.Count(a.out, "\n"), a.err)
 	}
 	id := s.latestRun()
-	if a := s.run("logs", id, "--tail", "2"); a.status != 0 || strings.Count(a.out+a.err, "\n") != 2 {
-		t.Errorf("the last two lines: %+v", a)
+	last := s.run("logs", id, "--tail", "2")
+	if last.status != 0 || strings.Count(last.out+last.err, "\n") != 2 {
+		t.Errorf("the last two lines: %+v", last)
+	}
+	if a := s.run("logs", id, "--tail", "2", "-f", "-q"); a != last {
+		t.Errorf("the last two lines of a run that is followed: %+v, want %+v", a, last)
 	}
 	if out := s.must("logs", id, "--find", "needle"); !strings.HasSuffix(out, ": Needle\n") || strings.Count(out, "\n") != 1 {
 		t.Errorf("found %q", out)

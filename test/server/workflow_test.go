@@ -50,8 +50,23 @@ func TestWorkflow(t *testing.T) {
 	if got := s.must("tool", "push", "flow.yaml", "tools/greet.yaml"); !strings.HasPrefix(got, "greet version 1: 0 of 1 files sent") || !strings.Contains(got, "flow version 1: 0 of 3 files sent") {
 		t.Errorf("push: %q", got)
 	}
+	if got, want := s.must("graph", "flow", "--server", s.url), s.must("graph", "flow.yaml"); got != want {
+		t.Errorf("the server's graph is %q, want %q", got, want)
+	}
+	for _, arg := range []string{"flow", "flow@1", "flow.yaml", "tools/greet.yaml"} {
+		if got := s.must("validate", arg, "--server", s.url); got != arg+": ok\n" {
+			t.Errorf("validate %s: %q", arg, got)
+		}
+	}
 	if a := s.run("run", "flow", "--arg", "who=team"); a.status != 0 || a.out != out {
 		t.Errorf("by name: %+v", a)
+	}
+	id := s.latestRun()
+	if list := s.must("artifacts", id); strings.Count(list, "\n") != 2 || !strings.Contains(list, "app    make   ") {
+		t.Errorf("the artifacts: %q", list)
+	}
+	if archive := s.must("artifacts", id, "app", "-o", "-"); !strings.Contains(archive, "made\n") {
+		t.Errorf("the artifact has %d bytes", len(archive))
 	}
 	_, hint, _ := strings.Cut(there.err, "to continue: mayfly ")
 	a := s.run(strings.Fields(hint)...)

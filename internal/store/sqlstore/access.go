@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -31,7 +30,7 @@ func (s *Store) AddToken(ctx context.Context, t store.Token) error {
 // Token implements store.Access.
 func (s *Store) Token(ctx context.Context, hash []byte) (t store.Token, err error) {
 	found := false
-	err = s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows row) error {
 		found = true
 		t, err = scanToken(rows)
 		return err
@@ -44,7 +43,7 @@ func (s *Store) Token(ctx context.Context, hash []byte) (t store.Token, err erro
 
 const tokenColumns = `hash, name, project, role, pool, created, expires`
 
-func scanToken(rows *sql.Rows) (store.Token, error) {
+func scanToken(rows row) (store.Token, error) {
 	var t store.Token
 	var created, expires int64
 	err := rows.Scan(&t.Hash, &t.Name, &t.Project, &t.Role, &t.Pool, &created, &expires)
@@ -55,7 +54,7 @@ func scanToken(rows *sql.Rows) (store.Token, error) {
 // Tokens implements store.Access.
 func (s *Store) Tokens(ctx context.Context, project string, p store.Page) ([]store.Token, error) {
 	all := []store.Token{}
-	err := s.read(ctx, func(rows *sql.Rows) error {
+	err := s.read(ctx, func(rows row) error {
 		t, err := scanToken(rows)
 		all = append(all, t)
 		return err

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,34 +36,34 @@ func (t *tx) audited() {
 	}
 }
 
-// appendEntries adds the entries of the whole group to the chain, as the last thing of a transaction: other servers wait for the row of
-// the head until it commits, and it waits for nothing that they have.
-func (t *tx) appendEntries(ctx context.Context) error {
+// chain writes the collected rows, and returns the statements that add the entries of the whole group to the chain. They are the last ones
+// before the commit: other servers wait for the row of the head until then, and it waits for nothing that they have.
+func (t *tx) chain(ctx context.Context) ([]*call, error) {
 	if len(t.entries) == 0 {
-		return nil
+		return nil, t.flush(ctx)
 	}
 	head, now := audit.Head{}, int64(0)
-	err := t.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&head.Number, &head.Hash, &now) }, `SELECT number, hash, NOW FROM audit_head FOR UPDATE`)
+	err := t.rows(ctx, func(rows row) error { return rows.Scan(&head.Number, &head.Hash, &now) }, `SELECT number, hash, NOW FROM audit_head FOR UPDATE`)
 	if err == nil && head.Hash == "" {
 		err = errors.New("the head of the audit log is missing")
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, p := range t.entries {
 		p.Follow(head, timeOf(now))
 		head = p.Head()
 		details, err := json.Marshal(p.Details)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		t.add(newEntries, p.Number, p.Time.UnixMilli(), p.Actor, p.ActorProject, p.Address, p.Action, p.Project, p.Subject, p.Outcome, string(details), p.Previous, p.Hash)
 	}
-	if _, err = t.exec(ctx, `UPDATE audit_head SET number = ?, hash = ?`, head.Number, head.Hash); err != nil || t.removed == nil {
-		return err
+	last := append(t.collected(), &call{statement: `UPDATE audit_head SET number = ?, hash = ?`, args: []any{head.Number, head.Hash}})
+	if t.removed != nil {
+		last = append(last, &call{statement: `UPDATE audit_head SET removed = ?, removed_hash = ?`, args: []any{t.removed.Number, t.removed.Hash}})
 	}
-	_, err = t.exec(ctx, `UPDATE audit_head SET removed = ?, removed_hash = ?`, t.removed.Number, t.removed.Hash)
-	return err
+	return last, nil
 }
 
 const auditColumns = `number, at, actor, actor_project, address, action, project, subject, outcome, details, previous, hash`
@@ -95,7 +94,7 @@ func (s *Store) Entries(ctx context.Context, f store.AuditFilter) ([]audit.Entry
 		order = "number DESC"
 	}
 	all := []audit.Entry{}
-	err := s.read(ctx, func(rows *sql.Rows) error {
+	err := s.read(ctx, func(rows row) error {
 		var e audit.Entry
 		var at int64
 		var details string
@@ -114,13 +113,13 @@ func (s *Store) Entries(ctx context.Context, f store.AuditFilter) ([]audit.Entry
 
 // AuditHead implements store.Audit.
 func (s *Store) AuditHead(ctx context.Context) (h audit.Head, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&h.Number, &h.Hash) }, `SELECT number, hash FROM audit_head`)
+	err = s.read(ctx, func(rows row) error { return rows.Scan(&h.Number, &h.Hash) }, `SELECT number, hash FROM audit_head`)
 	return h, err
 }
 
 // AuditBegin implements store.Audit.
 func (s *Store) AuditBegin(ctx context.Context) (h audit.Head, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&h.Number, &h.Hash) }, removedEntries)
+	err = s.read(ctx, func(rows row) error { return rows.Scan(&h.Number, &h.Hash) }, removedEntries)
 	return h, err
 }
 
@@ -135,12 +134,12 @@ func (s *Store) RemoveEntries(ctx context.Context, kept time.Duration, most int)
 	p := &store.Pending{}
 	err = s.write(store.Audited(ctx, p), func(ctx context.Context, tx *tx) error {
 		var begin, last audit.Head
-		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&begin.Number, &begin.Hash) }, removedEntries); err != nil {
+		if err := tx.rows(ctx, func(rows row) error { return rows.Scan(&begin.Number, &begin.Hash) }, removedEntries); err != nil {
 			return err
 		}
 		number, others, young := begin.Number, false, false
 		removed, last = 0, begin
-		err := tx.rows(ctx, func(rows *sql.Rows) error {
+		err := tx.rows(ctx, func(rows row) error {
 			var one audit.Head
 			var action string
 			var old bool

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +16,7 @@ import (
 // If a statement fails, its transaction is rolled back. OR FAIL tells SQLite that it needn't be able to undo the statement alone, for which it
 // copies pages.
 
-// statements are those of one kind, by the number of rows.
+// statements has the statements of one kind, by the number of rows.
 type statements map[int]string
 
 // together are the numbers of rows for which there are statements: each connection keeps those that it has prepared.
@@ -32,23 +31,20 @@ func statementsFor(before, row, after string) statements {
 }
 
 // each calls do with statements for all rows, the largest first, and the parameters of each.
-func (all statements) each(rows [][]any, do func(statement string, n int, args []any) error) error {
+func (all statements) each(rows [][]any, do func(statement string, n int, args []any)) {
 	for len(rows) > 0 {
 		n := together[slices.IndexFunc(together, func(n int) bool { return n <= len(rows) })]
-		if err := do(all[n], n, slices.Concat(rows[:n]...)); err != nil {
-			return err
-		}
+		do(all[n], n, slices.Concat(rows[:n]...))
 		rows = rows[n:]
 	}
-	return nil
 }
 
-// kind is rows that are written together.
+// kind describes rows that are written together.
 type kind struct {
 	statements
 
-	fewer error                          // the statement changes fewer rows than it has; nil if it can't
-	scan  func(t *tx, r *sql.Rows) error // reads a row that the statement returns; nil if it returns none
+	fewer error                      // the statement changes fewer rows than it has; nil if it can't
+	scan  func(t *tx, row row) error // reads a row that the statement returns; nil if it returns none
 }
 
 func kindOf(before, row, after string, fewer error) *kind {
@@ -76,7 +72,7 @@ var (
 	newInQueue  = kindOf(`INSERT OR FAIL INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel,
 		parent, step, cpu, memory, disk, retries, limits) VALUES `,
 		`(?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`, ``, nil)
-	// An answer that is too old stays until it is forgotten. Another server may have made the same since look.
+	// An answer that is too old stays until it is forgotten. Another server may have written an answer for the same key since look read them.
 	newAnswers = kindOf(`INSERT OR FAIL INTO answers (token, idempotency_key, print, body, created) VALUES `, `(?, ?, ?, ?, NOW)`,
 		fmt.Sprintf(` ON CONFLICT (token, idempotency_key) DO UPDATE SET print = excluded.print, body = excluded.body, created = excluded.created
 		WHERE answers.created <= NOW - %d`, store.AnswersKept.Milliseconds()), errTaken)
@@ -106,56 +102,42 @@ func (t *tx) add(k *kind, row ...any) {
 	t.rowsOf[k] = append(t.rowsOf[k], row)
 }
 
-// settle writes the collected rows before another statement, and forgets the positions, which that statement may change.
-func (t *tx) settle(ctx context.Context) error {
-	clear(t.positions)
-	return t.flush(ctx)
+// flush writes the rows that were added, and carries out other statements after them. Once it has failed, it always fails: the rows may be
+// those of another write than the one that gets the error.
+func (t *tx) flush(ctx context.Context, after ...*call) error {
+	if t.failed == nil {
+		t.failed = t.c.all(ctx, append(t.collected(), after...))
+	}
+	return t.failed
 }
 
-// flush writes the rows that were added. Once it has failed, it always fails: the rows may be those of another write than the one that gets
-// the error.
-func (t *tx) flush(ctx context.Context) error {
-	if t.failed != nil || len(t.rowsOf) == 0 {
-		return t.failed
+// collected returns the statements for the rows that were added, which it forgets.
+func (t *tx) collected() []*call {
+	if len(t.rowsOf) == 0 {
+		return nil
 	}
+	var calls []*call
 	for _, k := range kinds {
-		if t.failed = t.flushKind(ctx, k, t.rowsOf[k]); t.failed != nil {
-			return t.failed
-		}
+		k.each(t.rowsOf[k], func(statement string, n int, args []any) {
+			one := &call{statement: statement, args: args}
+			if k.fewer != nil {
+				one.rows, one.fewer = int64(n), k.fewer
+			}
+			if k.scan != nil {
+				one.scan = func(row row) error { return k.scan(t, row) }
+			}
+			calls = append(calls, one)
+		})
 	}
 	clear(t.rowsOf)
-	return nil
-}
-
-func (t *tx) flushKind(ctx context.Context, k *kind, rows [][]any) error {
-	return k.each(rows, func(statement string, n int, args []any) error {
-		changed, err := t.flushRows(ctx, k, statement, args)
-		if err == nil && changed != int64(n) && k.fewer != nil {
-			err = k.fewer
-		}
-		return err
-	})
-}
-
-func (t *tx) flushRows(ctx context.Context, k *kind, statement string, args []any) (changed int64, err error) {
-	if k.scan == nil {
-		r, err := t.c.exec(ctx, statement, args...)
-		if err != nil {
-			return 0, err
-		}
-		return r.RowsAffected()
-	}
-	return changed, t.c.rows(ctx, func(rows *sql.Rows) error {
-		changed++
-		return k.scan(t, rows)
-	}, statement, args...)
+	return calls
 }
 
 // scanEnded completes what observers are told of a run that has ended.
-func (t *tx) scanEnded(rows *sql.Rows) error {
+func (t *tx) scanEnded(row row) error {
 	var one store.Over
 	var accepted, started, finished int64
-	if err := rows.Scan(&one.Run, &one.Project, &one.Tool, &one.Kind, &one.Parent.Run, &one.Parent.Step, &one.Attempt, &accepted, &started, &finished); err != nil {
+	if err := row.Scan(&one.Run, &one.Project, &one.Tool, &one.Kind, &one.Parent.Run, &one.Parent.Step, &one.Attempt, &accepted, &started, &finished); err != nil {
 		return err
 	}
 	for i := range t.ended {
@@ -175,9 +157,9 @@ var (
 		WHERE a.created > NOW - %d`, store.AnswersKept.Milliseconds()))
 )
 
-// look reads for all writes of a group which of them have an answer already, and where their runs are in the queue. A write that is alone
-// locks the position of its run when it reads it.
-func (t *tx) look(ctx context.Context, group []*write) error {
+// look returns the statements that read for all writes of a group which of them have an answer already, and where their runs are in the
+// queue. A write that is alone locks the position of its run when it reads it.
+func (t *tx) look(group []*write) (calls []*call) {
 	t.positions, t.answered = map[string]position{}, map[answer]bool{}
 	var runs, keys [][]any
 	for _, one := range group {
@@ -188,25 +170,24 @@ func (t *tx) look(ctx context.Context, group []*write) error {
 			keys = append(keys, []any{one.once.Token, one.once.Key})
 		}
 	}
-	err := readPositions.each(runs, func(statement string, _ int, args []any) error {
-		return t.c.rows(ctx, func(rows *sql.Rows) error {
-			var id string
-			var at position
-			err := rows.Scan(append([]any{&id}, at.columns()...)...)
-			t.positions[id] = at
-			return err
-		}, statement, args...)
-	})
-	if err != nil {
-		return err
+	add := func(scan func(row row) error) func(string, int, []any) {
+		return func(statement string, _ int, args []any) {
+			calls = append(calls, &call{statement: statement, args: args, scan: scan})
+		}
 	}
-	return readAnswers.each(keys, func(statement string, _ int, args []any) error {
-		return t.c.rows(ctx, func(rows *sql.Rows) error {
-			var token []byte
-			var key string
-			err := rows.Scan(&token, &key)
-			t.answered[answer{string(token), key}] = true
-			return err
-		}, statement, args...)
-	})
+	readPositions.each(runs, add(func(row row) error {
+		var id string
+		var at position
+		err := row.Scan(append([]any{&id}, at.columns()...)...)
+		t.positions[id] = at
+		return err
+	}))
+	readAnswers.each(keys, add(func(row row) error {
+		var token []byte
+		var key string
+		err := row.Scan(&token, &key)
+		t.answered[answer{string(token), key}] = true
+		return err
+	}))
+	return calls
 }

@@ -104,7 +104,7 @@ func someStep(t *rapid.T) step {
 // contents is what a store has, except for times.
 func (s *Store) contents(t *rapid.T) string {
 	var all strings.Builder
-	runs, err := s.Runs(t.Context(), store.Filter{Project: "p", Most: 100})
+	runs, _, err := s.Runs(t.Context(), store.Filter{Project: "p", Most: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func manyTogether(t *testing.T, s *Store) {
 	all(func(id string) error {
 		return report(id, 3, &store.Ended{Status: run.Failed, ExitCode: 3, Result: []byte("{}")})
 	})
-	got, err := s.Runs(t.Context(), store.Filter{Project: "p", Most: 2 * runs})
+	got, _, err := s.Runs(t.Context(), store.Filter{Project: "p", Most: 2 * runs})
 	if err != nil || len(got) != runs {
 		t.Fatalf("%d runs, %v", len(got), err)
 	}

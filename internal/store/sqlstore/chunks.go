@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -41,7 +40,7 @@ func (s *Store) ChunksOfLines(ctx context.Context, id string, first, last int64,
 	}
 	end := &chunks[len(chunks)-1]
 	end.LastOfRun = true
-	return chunks, s.read(ctx, func(*sql.Rows) error { end.LastOfRun = false; return nil }, `SELECT 1 FROM chunks WHERE run = ? AND last > ? LIMIT 1`, id, end.Last)
+	return chunks, s.read(ctx, func(row) error { end.LastOfRun = false; return nil }, `SELECT 1 FROM chunks WHERE run = ? AND last > ? LIMIT 1`, id, end.Last)
 }
 
 // errCompacted says that chunks were replaced while they were read.
@@ -66,7 +65,7 @@ func (s *Store) chunksOnce(ctx context.Context, id string, most int, where strin
 	var last store.Chunk
 	for size := int64(0); size <= int64(most); {
 		n := 0
-		err := s.read(ctx, func(rows *sql.Rows) error {
+		err := s.read(ctx, func(rows row) error {
 			var c store.Chunk
 			err := rows.Scan(&c.First, &c.Last, &c.FirstLine, &c.Lines, &c.Bytes, &c.Data, &c.Checksum, &c.Object, &c.At, &c.Size)
 			n++

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +31,7 @@ type waiting struct {
 
 const waitingColumns = `SELECT run, project, attempt, last, priority, needs, limits, cpu, memory, disk, retries FROM queue WHERE runner = '' AND pool = ?`
 
-func (t *turns) scan(rows *sql.Rows) (w waiting, err error) {
+func (t *turns) scan(rows row) (w waiting, err error) {
 	if err := rows.Scan(&w.Run, &w.Project, &w.Attempt, &w.Last, &w.priority, &w.needsIn, &w.limitIn, &w.Size.CPU, &w.Size.Memory, &w.Size.Disk, &w.Retries); err != nil {
 		return w, err
 	}
@@ -72,7 +71,7 @@ func limitsOf(text string) (all []store.Limit, err error) {
 // turns visits the projects of a pool that have runs waiting, from one on. The rows aren't locked: a lock would hide them from others
 // that claim at the same time.
 type turns struct {
-	rows func(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error
+	rows func(ctx context.Context, scan func(row) error, q string, args ...any) error
 	pool string
 	from string // begin after this project
 	left int    // how many more rows may be read
@@ -110,7 +109,7 @@ func (t *turns) read(ctx context.Context, where string, args ...any) (page []wai
 		where = ` AND needs NOT IN (` + skipMarks + `) AND limits NOT IN (` + skipMarks + `)` + where
 		args = slices.Concat(args[:1], skipped(t.skipNeeds), skipped(t.skipLimits), args[1:])
 	}
-	err = t.rows(ctx, func(rows *sql.Rows) error {
+	err = t.rows(ctx, func(rows row) error {
 		w, err := t.scan(rows)
 		page = append(page, w)
 		return err
@@ -327,7 +326,7 @@ func mayRun(ctx context.Context, tx *tx, limits []store.Limit, reached map[strin
 			return false, err
 		}
 		n := int64(0)
-		err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&n) },
+		err := tx.rows(ctx, func(rows row) error { return rows.Scan(&n) },
 			`SELECT COUNT(*) FROM running l JOIN queue q ON q.run = l.run WHERE l.name = ? AND q.runner <> ''`, l.Name)
 		if err != nil {
 			return false, err
@@ -345,14 +344,14 @@ func (t *tx) lock(ctx context.Context, name string) error {
 	if t.c.d.writers == 1 {
 		return nil
 	}
-	return t.rows(ctx, func(*sql.Rows) error { return nil }, `SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`, name)
+	return t.rows(ctx, func(row) error { return nil }, `SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`, name)
 }
 
 // take gives a waiting run to a runner, unless another one is taking it.
 func take(ctx context.Context, tx *tx, one *store.Claimed, limits []store.Limit, lease time.Duration) (bool, error) {
 	// Since the row was read, others may have had it and given it back, so the attempt's number is that of the row now.
 	taken := false
-	err := tx.rows(ctx, func(rows *sql.Rows) error {
+	err := tx.rows(ctx, func(rows row) error {
 		taken = true
 		return rows.Scan(&one.Attempt, &one.Last)
 	}, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
@@ -367,7 +366,7 @@ func take(ctx context.Context, tx *tx, one *store.Claimed, limits []store.Limit,
 			return false, err
 		}
 	}
-	return true, tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request, &one.Tool, &one.Version, &one.Parent) },
+	return true, tx.rows(ctx, func(rows row) error { return rows.Scan(&one.Request, &one.Tool, &one.Version, &one.Parent) },
 		`SELECT q.request, r.tool, r.version, r.parent FROM requests q JOIN runs r ON r.id = q.run WHERE q.run = ?`, one.Run)
 }
 
@@ -384,7 +383,7 @@ func (s *Store) Waiting(ctx context.Context, pool string, most int) (all []store
 // Held implements store.Queue.
 func (s *Store) Held(ctx context.Context, runner string) (map[store.Hold]store.Claimed, error) {
 	all := map[store.Hold]store.Claimed{}
-	err := s.read(ctx, func(rows *sql.Rows) error {
+	err := s.read(ctx, func(rows row) error {
 		var c store.Claimed
 		var limits string
 		err := rows.Scan(&c.Run, &c.Attempt, &limits, &c.Size.CPU, &c.Size.Memory, &c.Size.Disk)
@@ -398,7 +397,7 @@ func (s *Store) Held(ctx context.Context, runner string) (map[store.Hold]store.C
 // HeldRequests implements store.Queue.
 func (s *Store) HeldRequests(ctx context.Context, runner string, take func(request []byte) (done bool, err error)) error {
 	enough := errors.New("enough")
-	err := s.read(ctx, func(rows *sql.Rows) error {
+	err := s.read(ctx, func(rows row) error {
 		var request []byte
 		if err := rows.Scan(&request); err != nil {
 			return err
@@ -417,7 +416,7 @@ func (s *Store) HeldRequests(ctx context.Context, runner string, take func(reque
 
 // QueueLength implements store.Queue.
 func (s *Store) QueueLength(ctx context.Context, project string, most int) (n int, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&n) },
+	err = s.read(ctx, func(rows row) error { return rows.Scan(&n) },
 		`SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE runner = '' AND project = ? LIMIT ?) AS waiting`, project, most)
 	return n, err
 }

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -31,7 +30,7 @@ func TestClaimPassesProjects(t *testing.T) {
 	copied := `INSERT INTO queue SELECT %s FROM queue, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < ?) SELECT i FROM n) WHERE run = 'a'`
 	names := ""
 	err = s.write(t.Context(), func(ctx context.Context, tx *tx) error {
-		return tx.rows(ctx, func(rows *sql.Rows) error {
+		return tx.rows(ctx, func(rows row) error {
 			var name string
 			err := rows.Scan(&name)
 			if names != "" {

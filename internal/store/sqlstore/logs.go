@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 	"time"
 
@@ -42,7 +41,7 @@ func (s *Store) KeepSmallLogs(ctx context.Context, after time.Duration, bytes in
 
 // ended returns runs that are over, the oldest first, and what their logs take.
 func (s *Store) ended(ctx context.Context, where string, most int, args ...any) (ids []string, stored []int64, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows row) error {
 		var id string
 		var n int64
 		err := rows.Scan(&id, &n)
@@ -105,7 +104,7 @@ func (s *Store) KeepLog(ctx context.Context, id, claim string, chunks int, with 
 func (s *Store) LogObjects(ctx context.Context, ids []string) (map[string]string, error) {
 	objects := make(map[string]string, len(ids))
 	return objects, someOf(ids, func(marks string, args []any) error {
-		return s.read(ctx, func(rows *sql.Rows) error {
+		return s.read(ctx, func(rows row) error {
 			var id, object string
 			err := rows.Scan(&id, &object)
 			objects[id] = object
@@ -132,7 +131,7 @@ func someOf(ids []string, each func(marks string, args []any) error) error {
 
 // LogBytes implements store.Logs.
 func (s *Store) LogBytes(ctx context.Context) (bytes int64, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&bytes) },
+	err = s.read(ctx, func(rows row) error { return rows.Scan(&bytes) },
 		`SELECT CAST(COALESCE(SUM(stored), 0) AS BIGINT) FROM runs WHERE finished > 0 AND log_removed = 0`)
 	return bytes, err
 }
@@ -175,7 +174,7 @@ func (s *Store) DropRuns(ctx context.Context, d store.Drop) (store.Dropped, erro
 
 // logOf locks a run that is over, and returns where its log is and what it takes. n is 0 if there is none.
 func logOf(ctx context.Context, tx *tx, id, where string) (object string, bytes int64, n int64, err error) {
-	err = tx.rows(ctx, func(rows *sql.Rows) error {
+	err = tx.rows(ctx, func(rows row) error {
 		n = 1
 		return rows.Scan(&object, &bytes)
 	}, `SELECT object, stored FROM runs WHERE id = ? AND finished > 0 AND `+where+` FOR UPDATE`, id)
@@ -225,7 +224,7 @@ func (s *Store) drop(ctx context.Context, d store.Drop, where string, one func(c
 
 // References implements store.Logs.
 func (s *Store) References(ctx context.Context, take func(text []byte)) error {
-	err := s.read(ctx, func(rows *sql.Rows) error {
+	err := s.read(ctx, func(rows row) error {
 		var text []byte
 		err := rows.Scan(&text)
 		take(text)
@@ -242,7 +241,7 @@ func (s *Store) References(ctx context.Context, take func(text []byte)) error {
 		after := ""
 		for n := page; n == page; {
 			n = 0
-			err := s.read(ctx, func(rows *sql.Rows) error {
+			err := s.read(ctx, func(rows row) error {
 				var text []byte
 				err := rows.Scan(&after, &text)
 				n++
@@ -263,7 +262,7 @@ func (s *Store) journalReferences(ctx context.Context, take func(text []byte)) e
 	run, number := "", int64(0)
 	for n := page; n == page; {
 		n = 0
-		err := s.read(ctx, func(rows *sql.Rows) error {
+		err := s.read(ctx, func(rows row) error {
 			var text []byte
 			err := rows.Scan(&run, &number, &text)
 			n++

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -42,7 +41,7 @@ func answerOf(o *store.Once) answer { return answer{string(o.Token), o.Key} }
 // Answer implements store.Answers.
 func (s *Store) Answer(ctx context.Context, token []byte, key string) (a store.Answer, err error) {
 	found := false
-	err = s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows row) error {
 		found = true
 		return rows.Scan(&a.Print, &a.Body)
 	}, `SELECT print, body FROM answers WHERE token = ? AND idempotency_key = ? AND created > NOW - ?`, token, key, store.AnswersKept.Milliseconds())

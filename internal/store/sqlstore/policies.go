@@ -2,14 +2,13 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 const policyColumns = `project, version, text, set_at, set_by`
 
-func scanPolicy(rows *sql.Rows) (store.Policy, error) {
+func scanPolicy(rows row) (store.Policy, error) {
 	var p store.Policy
 	var set int64
 	err := rows.Scan(&p.Project, &p.Version, &p.Text, &set, &p.SetBy)
@@ -25,7 +24,7 @@ func (s *Store) SetPolicy(ctx context.Context, n store.Policy, is int) (store.Po
 	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
 		var old store.Policy
 		made = store.Policy{}
-		err := tx.rows(ctx, func(rows *sql.Rows) (err error) {
+		err := tx.rows(ctx, func(rows row) (err error) {
 			old, err = scanPolicy(rows)
 			return err
 		}, latestPolicy, n.Project)
@@ -43,7 +42,7 @@ func (s *Store) SetPolicy(ctx context.Context, n store.Policy, is int) (store.Po
 			return refused{store.ErrNotFound}
 		}
 		// If another server makes a version with this number meanwhile, no row is inserted.
-		err = tx.rows(ctx, func(rows *sql.Rows) (err error) {
+		err = tx.rows(ctx, func(rows row) (err error) {
 			made, err = scanPolicy(rows)
 			return err
 		}, `INSERT INTO policies (project, version, text, set_at, set_by) VALUES (?, ?, ?, NOW, ?) ON CONFLICT DO NOTHING RETURNING `+policyColumns,
@@ -61,7 +60,7 @@ func (s *Store) SetPolicy(ctx context.Context, n store.Policy, is int) (store.Po
 
 // Used implements store.Policies.
 func (s *Store) Used(ctx context.Context, project string) (used bool, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&used) },
+	err = s.read(ctx, func(rows row) error { return rows.Scan(&used) },
 		`SELECT EXISTS (SELECT 1 FROM versions WHERE project = ?) OR EXISTS (SELECT 1 FROM runs WHERE project = ?)
 		OR EXISTS (SELECT 1 FROM secrets WHERE project = ?) OR EXISTS (SELECT 1 FROM tokens WHERE project = ?)`, project, project, project, project)
 	return used, err
@@ -69,7 +68,7 @@ func (s *Store) Used(ctx context.Context, project string) (used bool, err error)
 
 // Policy implements store.Policies.
 func (s *Store) Policy(ctx context.Context, project string) (p store.Policy, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) (err error) {
+	err = s.read(ctx, func(rows row) (err error) {
 		p, err = scanPolicy(rows)
 		return err
 	}, latestPolicy, project)

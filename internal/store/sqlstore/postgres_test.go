@@ -4,10 +4,10 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -57,12 +57,42 @@ func TestPostgres(t *testing.T) {
 		deadlock(t, openPostgres(t, address), openPostgres(t, address))
 	})
 	t.Run("ManyTogether", func(t *testing.T) { manyTogether(t, openPostgres(t, server.Database(t))) })
+	t.Run("Large", func(t *testing.T) { sendLarge(t, openPostgres(t, server.Database(t))) })
 	t.Run("StepFirst", func(t *testing.T) { stepFirst(t, openPostgres(t, server.Database(t))) })
 	t.Run("Overtaken", func(t *testing.T) {
 		address := server.Database(t)
 		overtaken(t, openPostgres(t, address), openPostgres(t, address))
 	})
 	t.Run("UnsureCommit", func(t *testing.T) { unsureCommit(t, openPostgres(t, server.Database(t))) })
+}
+
+// sendLarge writes more in a group than is sent at once.
+func sendLarge(t *testing.T, s *Store) {
+	want := make([]byte, mostSent-1)
+	err := s.write(t.Context(), func(ctx context.Context, tx *tx) error {
+		for i := range 3 {
+			tx.add(newResults, fmt.Sprint(i), want)
+			tx.add(newRequests, fmt.Sprint(i), []byte("{}"))
+		}
+		n, err := tx.exec(ctx, `DELETE FROM requests`)
+		if n != 3 {
+			t.Errorf("%d requests were written; want 3", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	err = s.read(t.Context(), func(r row) error {
+		n := 0
+		err := r.Scan(&n)
+		sizes = append(sizes, n)
+		return err
+	}, `SELECT length(result) FROM results ORDER BY run`)
+	if want := []int{mostSent - 1, mostSent - 1, mostSent - 1}; err != nil || !slices.Equal(sizes, want) {
+		t.Errorf("the results have %v bytes, %v; want %v", sizes, err, want)
+	}
 }
 
 // TestPostgresRestarts has its own server, since one with few databases starts sooner.
@@ -157,12 +187,12 @@ func unsureCommit(t *testing.T, s *Store) {
 				return nil
 			}
 			pid := 0
-			err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&pid) }, `SELECT pg_backend_pid()`)
+			err := tx.rows(ctx, func(rows row) error { return rows.Scan(&pid) }, `SELECT pg_backend_pid()`)
 			if err != nil {
 				return err
 			}
 			// With a timeout, it waits until the other process has ended.
-			return s.read(ctx, func(*sql.Rows) error { return nil }, `SELECT pg_terminate_backend(?, 60000)`, pid)
+			return s.read(ctx, func(row) error { return nil }, `SELECT pg_terminate_backend(?, 60000)`, pid)
 		}}
 	}
 	if c := s.writer.carryOut(nil, group); c != nil {

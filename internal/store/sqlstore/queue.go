@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"slices"
 	"time"
@@ -60,7 +59,7 @@ func (s *Store) Extend(ctx context.Context, runner string, holds []store.Hold, l
 		out = store.Extended{}
 		for _, h := range holds {
 			cancel := int64(-1)
-			err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&cancel) },
+			err := tx.rows(ctx, func(rows row) error { return rows.Scan(&cancel) },
 				`UPDATE queue SET lease_until = NOW + ? WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW RETURNING cancel`,
 				lease.Milliseconds(), h.Run, h.Attempt, runner)
 			switch {
@@ -101,7 +100,7 @@ func (t *tx) position(ctx context.Context, r store.Report) (at position, held bo
 	at, found := t.positions[r.Run]
 	delete(t.positions, r.Run)
 	if !found || at.parent.Run != "" {
-		err = t.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(at.columns()...) }, `SELECT `+positionColumns+` FROM queue WHERE run = ? FOR UPDATE`, r.Run)
+		err = t.rows(ctx, func(rows row) error { return rows.Scan(at.columns()...) }, `SELECT `+positionColumns+` FROM queue WHERE run = ? FOR UPDATE`, r.Run)
 	}
 	return at, at.held && at.attempt == r.Attempt && at.runner == r.Runner, err
 }
@@ -172,7 +171,7 @@ func repeated(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 		return 0, refused{store.ErrNotHeld}
 	}
 	var err error = refused{store.ErrNotHeld}
-	failed := tx.rows(ctx, func(*sql.Rows) error { err = nil; return nil },
+	failed := tx.rows(ctx, func(row) error { err = nil; return nil },
 		`SELECT id FROM runs WHERE id = ? AND attempt = ? AND runner = ? AND finished > 0 AND status = ?`, r.Run, r.Attempt, r.Runner, string(r.Ended.Status))
 	if failed != nil {
 		return 0, failed
@@ -225,7 +224,7 @@ func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ende
 		runner = ""
 		found := false
 		var at position
-		err := tx.rows(ctx, func(rows *sql.Rows) error {
+		err := tx.rows(ctx, func(rows row) error {
 			found = true
 			return rows.Scan(&runner, &at.last, &at.bytes, &at.lines, &at.parent.Run, &at.parent.Step, &at.limited)
 		}, `UPDATE queue SET cancel = CASE WHEN cancel = 0 THEN NOW ELSE cancel END WHERE run = ? AND project = ? RETURNING runner, last, bytes, lines, parent, step, limits <> ''`, id, project)
@@ -275,7 +274,7 @@ func encodeEnd(ctx context.Context, tx *tx, id string, at position, e store.Ende
 // missing says why a run isn't in the queue.
 func (s *Store) missing(ctx context.Context, tx *tx, project, id string) error {
 	err := refused{store.ErrNotFound}
-	failed := tx.rows(ctx, func(*sql.Rows) error { err = refused{store.ErrOver}; return nil }, `SELECT id FROM runs WHERE id = ? AND project = ?`, id, project)
+	failed := tx.rows(ctx, func(row) error { err = refused{store.ErrOver}; return nil }, `SELECT id FROM runs WHERE id = ? AND project = ?`, id, project)
 	if failed != nil {
 		return failed
 	}
@@ -312,7 +311,7 @@ func (s *Store) Expire(ctx context.Context, most int, ended func(store.Claimed) 
 // attempts returns attempts of the queue.
 func attempts(ctx context.Context, tx *tx, where string, args ...any) ([]expired, error) {
 	var all []expired
-	err := tx.rows(ctx, func(rows *sql.Rows) error {
+	err := tx.rows(ctx, func(rows row) error {
 		var e expired
 		err := rows.Scan(&e.Run, &e.Project, &e.Attempt, &e.Runner, &e.at.base, &e.at.last, &e.at.bytes, &e.at.lines, &e.at.parent.Run, &e.at.parent.Step, &e.at.limited,
 			&e.Retries, &e.Cancelling)
@@ -406,7 +405,7 @@ func (s *Store) Renew(ctx context.Context, lease time.Duration) error {
 
 // Cancelling implements store.Queue.
 func (s *Store) Cancelling(ctx context.Context) (all []store.Leased, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows row) error {
 		var l store.Leased
 		err := rows.Scan(&l.Run, &l.Attempt, &l.Runner)
 		all = append(all, l)
@@ -419,7 +418,7 @@ func (s *Store) Cancelling(ctx context.Context) (all []store.Leased, err error) 
 func (s *Store) Progress(ctx context.Context, ids []string) (map[string]int64, error) {
 	last := make(map[string]int64, len(ids))
 	err := someOf(ids, func(marks string, args []any) error {
-		return s.read(ctx, func(rows *sql.Rows) error {
+		return s.read(ctx, func(rows row) error {
 			var id string
 			var n int64
 			err := rows.Scan(&id, &n)

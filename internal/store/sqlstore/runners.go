@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -34,7 +33,7 @@ func (s *Store) putRunner(ctx context.Context, r store.Runner, statement string,
 	}
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
 		drain = false
-		return tx.rows(ctx, func(rows *sql.Rows) error {
+		return tx.rows(ctx, func(rows row) error {
 			var at int64
 			err := rows.Scan(&at)
 			drain = at > 0
@@ -47,7 +46,7 @@ func (s *Store) putRunner(ctx context.Context, r store.Runner, statement string,
 // Runners implements store.Runners.
 func (s *Store) Runners(ctx context.Context, within time.Duration) ([]store.Runner, error) {
 	all := []store.Runner{}
-	err := s.read(ctx, func(rows *sql.Rows) error {
+	err := s.read(ctx, func(rows row) error {
 		var r store.Runner
 		var labels, capacity string
 		var drain, silent int64
@@ -74,7 +73,7 @@ func (s *Store) Runners(ctx context.Context, within time.Duration) ([]store.Runn
 func (s *Store) DrainRunner(ctx context.Context, name string) (holders []string, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
 		holders = nil
-		err := tx.rows(ctx, func(rows *sql.Rows) error {
+		err := tx.rows(ctx, func(rows row) error {
 			var h string
 			err := rows.Scan(&h)
 			holders = append(holders, h)

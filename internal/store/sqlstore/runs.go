@@ -2,11 +2,8 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -20,7 +17,7 @@ const columns = `r.id, r.project, r.tool, r.version, r.kind, COALESCE(q.state, r
 	r.parent, r.step, r.resumes, r.cpu, r.memory, r.disk, r.limits
 	FROM runs r LEFT JOIN queue q ON q.run = r.id`
 
-func scanRun(rows *sql.Rows) (store.Run, error) {
+func scanRun(rows row) (store.Run, error) {
 	var r store.Run
 	var status, code, labels, needs, limits string
 	var cancel, accepted, started, finished, removed int64
@@ -55,7 +52,7 @@ func timeOf(ms int64) time.Time {
 // Run implements store.Runs.
 func (s *Store) Run(ctx context.Context, project, id string) (r store.Run, err error) {
 	found := false
-	err = s.read(ctx, func(rows *sql.Rows) (err error) {
+	err = s.read(ctx, func(rows row) (err error) {
 		found = true
 		r, err = scanRun(rows)
 		return err
@@ -66,55 +63,9 @@ func (s *Store) Run(ctx context.Context, project, id string) (r store.Run, err e
 	return r, err
 }
 
-// Runs implements store.Runs.
-func (s *Store) Runs(ctx context.Context, f store.Filter) ([]store.Run, error) {
-	where, args := []string{"r.project = ?", "r.parent = ''"}, []any{f.Project}
-	if f.Tool != "" {
-		where, args = append(where, "r.tool = ?"), append(args, f.Tool)
-	}
-	if f.Before != "" {
-		where, args = append(where, "r.id < ?"), append(args, f.Before)
-	}
-	if len(f.Status) > 0 {
-		marks := strings.Repeat(", ?", len(f.Status))[2:]
-		where = append(where, statusIn(f.Status, marks))
-		for _, st := range f.Status {
-			args = append(args, string(st))
-		}
-	}
-	runs := []store.Run{}
-	err := s.read(ctx, func(rows *sql.Rows) error {
-		r, err := scanRun(rows)
-		runs = append(runs, r)
-		return err
-	}, `SELECT `+columns+` WHERE `+strings.Join(where, " AND ")+` ORDER BY r.id DESC LIMIT ?`, append(args, f.Most)...)
-	return runs, err
-}
-
-// statusIn is the condition that a run has one of these states. The state of a run that isn't over is the queue's, and queued in its history,
-// so that one of the two tables is enough, and its index, if all states are of one kind.
-func statusIn(states []run.State, marks string) string {
-	ended := 0
-	for _, st := range states {
-		if !slices.Contains(active, st) {
-			ended++
-		}
-	}
-	switch ended {
-	case len(states):
-		return "r.status IN (" + marks + ")"
-	case 0:
-		return "r.id IN (SELECT run FROM queue WHERE state IN (" + marks + "))"
-	}
-	return "COALESCE(q.state, r.status) IN (" + marks + ")"
-}
-
-// active are the states of runs that aren't over.
-var active = []run.State{run.Queued, run.Pulling, run.Creating, run.Running}
-
 // Request implements store.Runs.
 func (s *Store) Request(ctx context.Context, project, id string) (request []byte, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&request) },
+	err = s.read(ctx, func(rows row) error { return rows.Scan(&request) },
 		`SELECT q.request FROM requests q JOIN runs r ON r.id = q.run WHERE r.id = ? AND r.project = ?`, id, project)
 	if err == nil && request == nil {
 		err = store.ErrNotFound

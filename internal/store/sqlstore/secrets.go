@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -13,7 +12,7 @@ import (
 
 const secretColumns = `project, name, version, sealed, tools, set_at, set_by, used, used_by`
 
-func scanSecret(rows *sql.Rows) (store.Secret, error) {
+func scanSecret(rows row) (store.Secret, error) {
 	var s store.Secret
 	var tools string
 	var set, used int64
@@ -36,7 +35,7 @@ func (s *Store) SetSecret(ctx context.Context, n store.Secret, was *store.Secret
 	var is store.Secret
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
 		version, now, at, old := 0, int64(0), int64(0), ""
-		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&now, &version, &at, &old) },
+		if err := tx.rows(ctx, func(rows row) error { return rows.Scan(&now, &version, &at, &old) },
 			`SELECT NOW, COALESCE(version, 0), COALESCE(set_at, 0), COALESCE(tools, '') FROM (SELECT 1) one LEFT JOIN secrets ON project = ? AND name = ?`, n.Project, n.Name); err != nil {
 			return err
 		}
@@ -49,7 +48,7 @@ func (s *Store) SetSecret(ctx context.Context, n store.Secret, was *store.Secret
 		}
 		is = store.Secret{}
 		// The version, time and tools in the condition keep out another server that changes the secret meanwhile.
-		err = tx.rows(ctx, func(rows *sql.Rows) (err error) {
+		err = tx.rows(ctx, func(rows row) (err error) {
 			is, err = scanSecret(rows)
 			return err
 		}, `INSERT INTO secrets (project, name, version, sealed, tools, set_at, set_by, used, used_by) VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')
@@ -79,7 +78,7 @@ func (s *Store) LimitSecret(ctx context.Context, project, name string, tools []s
 	}
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
 		version, at, old := 0, int64(0), ""
-		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&version, &at, &old) },
+		if err := tx.rows(ctx, func(rows row) error { return rows.Scan(&version, &at, &old) },
 			`SELECT version, set_at, tools FROM secrets WHERE project = ? AND name = ? FOR UPDATE`, project, name); err != nil {
 			return err
 		}
@@ -107,7 +106,7 @@ func (s *Store) change(ctx context.Context, q string, args ...any) error {
 
 // Secret implements store.Secrets.
 func (s *Store) Secret(ctx context.Context, project, name string) (one store.Secret, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) (err error) {
+	err = s.read(ctx, func(rows row) (err error) {
 		one, err = scanSecret(rows)
 		return err
 	}, `SELECT `+secretColumns+` FROM secrets WHERE project = ? AND name = ?`, project, name)
@@ -120,7 +119,7 @@ func (s *Store) Secret(ctx context.Context, project, name string) (one store.Sec
 // Secrets implements store.Secrets.
 func (s *Store) Secrets(ctx context.Context, project string, p store.Page) ([]store.Secret, error) {
 	all := []store.Secret{}
-	err := s.read(ctx, func(rows *sql.Rows) error {
+	err := s.read(ctx, func(rows row) error {
 		one, err := scanSecret(rows)
 		all = append(all, one)
 		return err

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -10,7 +9,7 @@ import (
 
 // Queued implements store.Statistics. It reads the index of what waits, and one run of each pool.
 func (s *Store) Queued(ctx context.Context) (all []store.Queued, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows row) error {
 		var q store.Queued
 		var age int64
 		err := rows.Scan(&q.Pool, &q.Runs, &age)

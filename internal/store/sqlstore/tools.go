@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"math"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -10,7 +9,7 @@ import (
 
 const versionColumns = `project, tool, version, kind, description, note, digest, created, created_by`
 
-func scanVersion(rows *sql.Rows, more ...any) (store.Version, error) {
+func scanVersion(rows row, more ...any) (store.Version, error) {
 	var v store.Version
 	var created int64
 	err := rows.Scan(append([]any{&v.Project, &v.Tool, &v.Version, &v.Kind, &v.Description, &v.Note, &v.Digest, &created, &v.CreatedBy}, more...)...)
@@ -23,7 +22,7 @@ func (s *Store) AddVersion(ctx context.Context, v store.Version) (is store.Versi
 	err = s.makeOnce(ctx, func(ctx context.Context, tx *tx) (any, error) {
 		for made = false; !made; {
 			is = store.Version{}
-			err := tx.rows(ctx, func(rows *sql.Rows) (err error) {
+			err := tx.rows(ctx, func(rows row) (err error) {
 				is, err = scanVersion(rows)
 				return err
 			}, `SELECT `+versionColumns+` FROM versions WHERE project = ? AND tool = ? ORDER BY version DESC LIMIT 1`, v.Project, v.Tool)
@@ -31,7 +30,7 @@ func (s *Store) AddVersion(ctx context.Context, v store.Version) (is store.Versi
 				return store.Made{Version: is}, err
 			}
 			// If another server makes a version with this number meanwhile, no row is inserted, and that version is the latest.
-			err = tx.rows(ctx, func(rows *sql.Rows) (err error) {
+			err = tx.rows(ctx, func(rows row) (err error) {
 				made = true
 				is, err = scanVersion(rows)
 				return err
@@ -49,7 +48,7 @@ func (s *Store) AddVersion(ctx context.Context, v store.Version) (is store.Versi
 
 // Version implements store.Tools.
 func (s *Store) Version(ctx context.Context, project, tool string, version int) (v store.Version, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) (err error) {
+	err = s.read(ctx, func(rows row) (err error) {
 		var manifest []byte
 		v, err = scanVersion(rows, &manifest)
 		v.Manifest = manifest
@@ -83,7 +82,7 @@ func limit(most int) int {
 
 func (s *Store) versions(ctx context.Context, where string, args ...any) ([]store.Version, error) {
 	all := []store.Version{}
-	err := s.read(ctx, func(rows *sql.Rows) error {
+	err := s.read(ctx, func(rows row) error {
 		v, err := scanVersion(rows)
 		all = append(all, v)
 		return err

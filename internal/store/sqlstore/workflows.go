@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -42,7 +41,7 @@ func happened(ctx context.Context, tx *tx, id string) error {
 
 // Due implements store.Workflows.
 func (s *Store) Due(ctx context.Context, most int) (ids []string, err error) {
-	scan := func(rows *sql.Rows) error {
+	scan := func(rows row) error {
 		var id string
 		err := rows.Scan(&id)
 		ids = append(ids, id)
@@ -59,7 +58,7 @@ func (s *Store) Due(ctx context.Context, most int) (ids []string, err error) {
 func (s *Store) Workflow(ctx context.Context, id string) (w store.Workflow, err error) {
 	// What has happened is read first: what happens from here on makes it due again.
 	found := false
-	err = s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows row) error {
 		found = true
 		var needs, labels string
 		var accepted, now int64
@@ -87,7 +86,7 @@ func (s *Store) Workflow(ctx context.Context, id string) (w store.Workflow, err 
 
 // Journal implements store.Workflows.
 func (s *Store) Journal(ctx context.Context, id string) (all [][]byte, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows row) error {
 		var entry []byte
 		err := rows.Scan(&entry)
 		all = append(all, entry)
@@ -100,7 +99,7 @@ func (s *Store) Journal(ctx context.Context, id string) (all [][]byte, err error
 func (s *Store) Results(ctx context.Context, ids []string) (map[string][]byte, error) {
 	all := map[string][]byte{}
 	for _, id := range ids {
-		err := s.read(ctx, func(rows *sql.Rows) error {
+		err := s.read(ctx, func(rows row) error {
 			var result []byte
 			err := rows.Scan(&result)
 			all[id] = result
@@ -115,7 +114,7 @@ func (s *Store) Results(ctx context.Context, ids []string) (map[string][]byte, e
 
 // Steps implements store.Workflows.
 func (s *Store) Steps(ctx context.Context, project, id string) (runs []store.Run, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows row) error {
 		r, err := scanRun(rows)
 		runs = append(runs, r)
 		return err
@@ -182,7 +181,7 @@ func forward(ctx context.Context, tx *tx, f store.StepForward) error {
 // addEvents adds events to a run in the queue, and returns where its row is then.
 func addEvents(ctx context.Context, tx *tx, id string, encode func(before int64) (store.Chunk, error)) (at position, err error) {
 	found := false
-	err = tx.rows(ctx, func(rows *sql.Rows) error {
+	err = tx.rows(ctx, func(rows row) error {
 		found = true
 		return rows.Scan(&at.last, &at.bytes, &at.lines)
 	}, `SELECT last, bytes, lines FROM queue WHERE run = ? FOR UPDATE`, id)

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,7 +23,7 @@ const mostGrouped = 256
 // errClosed answers a write after Close.
 var errClosed = errors.New("the database is closed")
 
-// write is one write that waits. It may be carried out twice, so it must set all that it returns each time.
+// write is one write that waits. It may be carried out several times, so it must set all that it returns each time.
 type write struct {
 	ctx  context.Context // of the caller: a write whose caller has gone before it began isn't carried out
 	run  string          // whose position in the queue is read before it; "" for none
@@ -165,13 +164,10 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 	defer cancel()
 	t, began := &tx{detailed: w.detailed.Load()}, time.Now()
 	defer func() { w.observed(t, len(group), began, err) }()
-	if c, err = w.begin(ctx, c); err != nil {
+	if c, err = w.begin(ctx, c, t.look(group)); err != nil {
 		return nil, err
 	}
 	t.c = c
-	if err := t.look(ctx, group); err != nil {
-		return c.rollback(ctx, err)
-	}
 	for _, one := range group {
 		if one.ctx.Err() != nil {
 			one.refused = context.Cause(one.ctx)
@@ -186,13 +182,11 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 			t.take(one.ctx)
 		}
 	}
-	if err := t.flush(ctx); err != nil {
+	last, err := t.chain(ctx)
+	if err != nil {
 		return c.rollback(ctx, err)
 	}
-	if err := t.appendEntries(ctx); err != nil {
-		return c.rollback(ctx, fmt.Errorf("write the audit log: %w", err))
-	}
-	if _, err := c.exec(ctx, "COMMIT"); err != nil {
+	if err := c.all(ctx, append(last, &call{statement: "COMMIT"})); err != nil {
 		c, err := c.rollback(ctx, fmt.Errorf("commit: %w", err))
 		if c == nil {
 			err = errors.Join(store.ErrUnsure, err)
@@ -206,10 +200,12 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 	return c, nil
 }
 
-// begin begins a transaction, on another connection if this one doesn't work any longer: the database may have been restarted.
-func (w *writer) begin(ctx context.Context, c *connection) (*connection, error) {
+// begin begins a transaction with these statements, on another connection if this one doesn't work any longer: the database may have been
+// restarted.
+func (w *writer) begin(ctx context.Context, c *connection, first []*call) (*connection, error) {
+	first = append([]*call{{statement: w.d.begin}}, first...)
 	if c != nil {
-		if _, err := c.exec(ctx, w.d.begin); err == nil {
+		if err := c.all(ctx, first); err == nil {
 			return c, nil
 		}
 		c.drop()
@@ -218,75 +214,11 @@ func (w *writer) begin(ctx context.Context, c *connection) (*connection, error) 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.exec(ctx, w.d.begin); err != nil {
+	if err := c.all(ctx, first); err != nil {
 		c.drop()
 		return nil, err
 	}
 	return c, nil
-}
-
-// connection is a connection with its prepared statements.
-type connection struct {
-	conn     *sql.Conn
-	d        dialect
-	prepared map[string]*sql.Stmt
-}
-
-func newConnection(ctx context.Context, db *sql.DB, d dialect) (*connection, error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := &connection{conn: conn, d: d, prepared: map[string]*sql.Stmt{}}
-	if d.setup == "" {
-		return c, nil
-	}
-	if _, err := conn.ExecContext(ctx, d.setup); err != nil {
-		c.drop()
-		return nil, err
-	}
-	return c, nil
-}
-
-func (c *connection) close() error {
-	if c == nil {
-		return nil
-	}
-	return c.conn.Close()
-}
-
-// rollback ends the transaction without effect. It returns err, and the connection unless that fails.
-func (c *connection) rollback(ctx context.Context, err error) (*connection, error) {
-	if _, failed := c.exec(ctx, "ROLLBACK"); failed != nil && !rolledBack(failed) {
-		c.drop()
-		return nil, errors.Join(err, failed)
-	}
-	return c, err
-}
-
-// drop closes the connection, and the pool doesn't use it again.
-func (c *connection) drop() {
-	_ = c.conn.Raw(func(any) error { return driver.ErrBadConn }) // package sql closes it for this error, and returns it
-}
-
-func (c *connection) statement(ctx context.Context, q string) (*sql.Stmt, error) {
-	if s := c.prepared[q]; s != nil {
-		return s, nil
-	}
-	s, err := c.conn.PrepareContext(ctx, c.d.sql(q))
-	if err != nil {
-		return nil, fmt.Errorf("prepare %q: %w", q, err)
-	}
-	c.prepared[q] = s
-	return s, nil
-}
-
-func (c *connection) exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
-	s, err := c.statement(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	return s.ExecContext(ctx, c.d.args(args)...)
 }
 
 // tx is a transaction that other writes share. dialect.sql says how statements are written.
@@ -308,38 +240,24 @@ type tx struct {
 
 // exec returns the number of rows that a statement has changed.
 func (t *tx) exec(ctx context.Context, q string, args ...any) (int64, error) {
-	if err := t.settle(ctx); err != nil {
-		return 0, err
-	}
-	r, err := t.c.exec(ctx, q, args...)
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
+	one := &call{statement: q, args: args}
+	err := t.carryOut(ctx, one)
+	return one.changed, err
 }
 
 // rows calls scan for each row.
-func (t *tx) rows(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error {
-	if err := t.settle(ctx); err != nil {
-		return err
-	}
-	return t.c.rows(ctx, scan, q, args...)
+func (t *tx) rows(ctx context.Context, scan func(row) error, q string, args ...any) error {
+	return t.carryOut(ctx, &call{statement: q, args: args, scan: scan})
 }
 
-func (c *connection) rows(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error {
-	s, err := c.statement(ctx, q)
-	if err != nil {
-		return err
-	}
-	rows, err := s.QueryContext(ctx, c.d.args(args)...)
-	if err != nil {
-		return err
-	}
-	return each(rows, scan)
+// carryOut carries out a statement after the rows that were collected, and forgets the positions, which it may change.
+func (t *tx) carryOut(ctx context.Context, one *call) error {
+	clear(t.positions)
+	return t.flush(ctx, one)
 }
 
 // each calls scan for each row, and closes them.
-func each(rows *sql.Rows, scan func(*sql.Rows) error) (err error) {
+func each(rows *sql.Rows, scan func(row) error) (err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
@@ -350,7 +268,7 @@ func each(rows *sql.Rows, scan func(*sql.Rows) error) (err error) {
 }
 
 // read calls scan for each row of a query outside a transaction.
-func (s *Store) read(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) (err error) {
+func (s *Store) read(ctx context.Context, scan func(row) error, q string, args ...any) (err error) {
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
 	defer func() { err = s.d.lost(err) }()

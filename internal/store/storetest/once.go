@@ -129,7 +129,7 @@ func OnceAtOnce(t *testing.T, stores ...Store) {
 		}
 	}
 	work.Wait()
-	all, err := stores[0].Runs(t.Context(), store.Filter{Project: "p", Status: []run.State{run.Queued}, Most: 1000})
+	all, _, err := stores[0].Runs(t.Context(), store.Filter{Project: "p", Status: []run.State{run.Queued}, Most: 1000})
 	if err != nil || len(all) != keys || len(made) != keys {
 		t.Errorf("%d runs for %d keys, %v", len(all), len(made), err)
 	}

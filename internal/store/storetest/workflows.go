@@ -76,7 +76,7 @@ func workflows(t *testing.T, s Store) {
 	if len(got) != 2 || got[0].Run != "wa" || got[1].Run != "wb" {
 		t.Fatalf("claimed %+v, want the steps and not the workflow", got)
 	}
-	list, err := s.Runs(t.Context(), store.Filter{Project: "p", Most: 10})
+	list, _, err := s.Runs(t.Context(), store.Filter{Project: "p", Most: 10})
 	if err != nil || len(list) != 1 || list[0].ID != "w" {
 		t.Errorf("listed are %+v, %v; want the workflow and not its steps", list, err)
 	}

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+func (s *Server) registerRequests() {
+	huma.Register(s.api, operation("get-request", http.MethodGet, "/projects/{project}/runs/{run}/request", RoleViewer,
+		"Get what was asked for with a run: inputs, environment, settings, and the definition with its limits"), s.getRequest)
+}
+
+func (s *Server) getRequest(ctx context.Context, in *struct {
+	InProject
+	RunID
+},
+) (*body[api.RunRequest], error) {
+	what := "run " + in.Run
+	r, err := s.store.Run(ctx, in.Project, in.Run)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	data, err := s.store.Request(ctx, in.Project, in.Run)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	out := &api.RunRequest{Version: r.Version, Pool: r.Pool, Runner: r.Needs, Labels: r.Labels, Priority: r.Priority}
+	if r.Version > 0 {
+		out.Tool = r.Tool
+	}
+	for _, l := range keyLimitOf(r) {
+		out.Concurrency = &api.Concurrency{Key: strings.TrimPrefix(l.Name, r.Project+keyPart), Limit: l.Most}
+	}
+	if r.Kind == "workflow" {
+		err = s.askedOfWorkflow(ctx, data, out)
+	} else {
+		err = s.askedOfTool(ctx, r, data, out)
+	}
+	if err != nil {
+		return nil, s.explain(fmt.Errorf("read the request: %w", err), what)
+	}
+	return &body[api.RunRequest]{Body: *out}, nil
+}
+
+func (s *Server) askedOfWorkflow(ctx context.Context, data []byte, out *api.RunRequest) error {
+	var q flowRequest
+	if err := json.Unmarshal(data, &q); err != nil {
+		return err
+	}
+	if q.Version == 0 {
+		out.Bundle = &q.Bundle
+	}
+	if q.Timeout != "" {
+		out.Set = map[string]string{"timeout": q.Timeout}
+	}
+	out.GraceSeconds, out.Selection, out.Tools = q.Grace.Seconds(), q.Selection, map[string]int{}
+	for name, p := range q.Tools {
+		out.Tools[name] = p.Version
+	}
+	given(q.Inputs, q.Environment, false, out)
+	l, err := s.load(ctx, &q.Bundle)
+	if err != nil {
+		return err
+	}
+	out.Workflow = graphOf(l.workflow)
+	return nil
+}
+
+func (s *Server) askedOfTool(ctx context.Context, r store.Run, data []byte, out *api.RunRequest) error {
+	req, hidden, err := s.openRequest(ctx, data)
+	if err != nil {
+		return err
+	}
+	out.Bundle, out.Set, out.GraceSeconds, out.Hidden = req.Asked.Bundle, req.Asked.Set, req.Grace.Seconds(), hidden
+	given(req.Inputs, req.Environment, hidden, out)
+	if req.Tool == nil {
+		return nil
+	}
+	p, err := s.policy(ctx, r.Project)
+	if err != nil {
+		return err
+	}
+	out.Definition = definitionOf(p.For(knownAs(r.Tool, r.Version)).Filled(req.Tool))
+	return nil
+}
+
+// given sets the inputs and variables of a request.
+func given(inputs run.Values, environment []tool.EnvVar, hidden bool, out *api.RunRequest) {
+	out.Inputs, out.Environment = map[string]any{}, map[string]string{}
+	for name, v := range inputs {
+		out.Inputs[name] = plain(v)
+		if hidden {
+			out.Inputs[name] = secret.Mask
+		}
+	}
+	for _, v := range environment {
+		out.Environment[v.Name] = v.Value
+		if hidden {
+			out.Environment[v.Name] = secret.Mask
+		}
+	}
+}
+
+// plain is an input as a request has it: a scalar as it was written.
+func plain(v any) any {
+	switch v := v.(type) {
+	case shape.Scalar:
+		return v.Text
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = plain(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, one := range v {
+			out[name] = plain(one)
+		}
+		return out
+	}
+	return v
+}
+
+// definitionOf is a tool with all its defaults.
+func definitionOf(t *tool.Tool) *api.Definition {
+	r := t.Resources
+	d := &api.Definition{
+		Name: t.Name, Description: t.Description, Image: t.Image, Args: argsOf(t.Args), Environment: []api.Variable{}, Volumes: []api.Volume{}, Outputs: t.Outputs,
+		Labels: t.Labels, Network: string(t.Network.Mode), User: t.Security.User, ReadOnly: *t.Security.ReadOnly, Capabilities: t.Security.Capabilities,
+		Runtime: t.Security.Runtime, WorkingDir: t.WorkingDir,
+		Limits: api.ToolLimits{
+			CPU: float64(r.CPU) / 1000, MemoryBytes: r.Memory, DiskBytes: r.Disk, PIDs: r.PIDs, NoFile: r.NoFile, BandwidthBits: r.Bandwidth,
+			TimeoutSeconds: t.Timeout.Seconds(),
+		},
+	}
+	if t.Command != nil {
+		d.Command = t.Command.Args()
+	}
+	if t.Script != nil {
+		d.Script, d.ScriptFile = t.Script.Text, t.Script.File
+	}
+	for _, v := range t.ResolveEnvironment(nil, nil, nil) {
+		d.Environment = append(d.Environment, api.Variable{Name: v.Name, Value: v.Literal, Secret: v.Secret})
+	}
+	for _, v := range t.Volumes {
+		d.Volumes = append(d.Volumes, api.Volume{Name: v.Name, MountPath: v.MountPath, Secret: v.Secret, File: v.File, SizeBytes: v.Size, Cache: v.Cache})
+	}
+	for _, rule := range t.Network.Egress {
+		d.Egress = append(d.Egress, rule.String())
+	}
+	if again := t.Retry; again != nil {
+		d.Retry = &api.Retry{
+			Attempts: again.Attempts, BackoffSeconds: again.Backoff.Seconds(), MaxBackoffSeconds: again.MaxBackoff.Seconds(), OnExit: again.OnExit,
+		}
+	}
+	return d
+}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/condition/cel"
+)
+
+const graphFlow = `name: f
+description: a graph
+inputs: [{name: env, type: string, options: [a, b], default: a}]
+parallel_tools:
+- {name: build, tool: {image: busybox, command: [x], outputs: [tag]}, artifacts: [{name: bin}]}
+- {name: lint, tool: t, needs: [build]}
+- {name: ship, tool: t, inputs: {x: "${build.tag}"}, needs: [lint], condition: '${build.tag} != "" && ${lint.status} == "succeeded"', artifacts: [{name: bin, from: build}], runner: [eu]}
+- {name: each, tool: t, for_each: [1, 2], continue_on_failure: true, timeout: 5s}
+finally:
+- {name: bye, tool: t}
+`
+
+// TestDefined reads what versions define.
+func TestDefined(t *testing.T) {
+	r := newRigWith(t, Options{Conditions: &cel.Evaluator{}})
+	admin := r.tokens[RoleAdmin]
+	const argsTool = "name: t\nimage: busybox\ncommand: [x]\nargs: [{name: x, type: string, description: an x}]\nresources: {memory: 64Mi}\n"
+	for _, v := range []struct{ name, text string }{{"t", argsTool}, {"f", graphFlow}} {
+		if a := r.keyed(t, admin, "", "/projects/own/tools/"+v.name+"/versions", r.bundle(t, v.text)); a.status != http.StatusOK {
+			t.Fatalf("%s: %+v", v.name, a)
+		}
+	}
+	client := r.client(t, RoleAdmin)
+	read := func(name string, version int) *api.Defined {
+		t.Helper()
+		d, err := client.Defined(t.Context(), "own", name, version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	d := read("t", 0)
+	if d.Workflow != nil || d.Definition == nil || d.Definition.Limits.MemoryBytes != 64<<20 || d.Definition.Limits.PIDs == 0 ||
+		!reflect.DeepEqual(d.Definition.Args, []api.Arg{{Name: "x", Type: "string", Description: "an x", Env: "X"}}) {
+		t.Errorf("the tool: %+v", d.Definition)
+	}
+	d = read("f", 1)
+	if d.Definition != nil || d.Workflow == nil {
+		t.Fatalf("the workflow: %+v", d)
+	}
+	f := d.Workflow
+	if want := []api.Arg{{Name: "env", Type: "string", Default: "a", Options: []any{"a", "b"}}}; f.Description != "a graph" || !reflect.DeepEqual(f.Inputs, want) {
+		t.Errorf("the workflow: %+v", f)
+	}
+	want := []api.FlowStep{
+		{Name: "build", After: []api.Edge{}, Artifacts: []string{"bin"}},
+		{Name: "lint", Tool: "t", After: []api.Edge{{Step: "build"}}},
+		{
+			Name: "ship", Tool: "t", Condition: `${build.tag} != "" && ${lint.status} == "succeeded"`, Runner: []string{"eu"},
+			After: []api.Edge{{Step: "lint", Carries: []string{"status"}}, {Step: "build", Carries: []string{"tag", "bin"}}},
+		},
+		{Name: "each", Tool: "t", After: []api.Edge{}, Repeated: true, ContinueOnFailure: true, TimeoutSeconds: 5},
+		{Name: "bye", Tool: "t", Finally: true, After: []api.Edge{}},
+	}
+	if !reflect.DeepEqual(f.Steps, want) {
+		t.Errorf("the steps:\n%+v\nwant:\n%+v", f.Steps, want)
+	}
+	// While one types, validate says the same.
+	var checked api.Checked
+	a := r.keyed(t, admin, "", "/projects/own/tools/validate", r.bundle(t, graphFlow))
+	if err := json.Unmarshal([]byte(a.body), &checked); err != nil || !reflect.DeepEqual(checked.Workflow, f) {
+		t.Errorf("validate: %+v, %v", a, err)
+	}
+	// And so does a run.
+	one, err := client.CreateRun(t.Context(), "own", &api.NewRun{Tool: "f"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked, err := client.Request(t.Context(), "own", one.ID); err != nil || !reflect.DeepEqual(asked.Workflow, f) {
+		t.Errorf("the request: %+v, %v", asked, err)
+	}
+	if status, p := r.call(t, http.MethodGet, api.Prefix+"/projects/own/tools/none/versions/0/definition", admin, ""); status != http.StatusNotFound || !strings.Contains(p.Error(), "there is no tool none") {
+		t.Errorf("no tool: %d %v", status, p)
+	}
+}

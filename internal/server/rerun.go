@@ -1,0 +1,148 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+func (s *Server) registerRerun() {
+	rerun := operation("rerun", http.MethodPost, "/projects/{project}/runs/{run}/rerun", RoleOperator,
+		"Run the same again: the same definition and inputs, except for what the request changes")
+	rerun.DefaultStatus = http.StatusCreated
+	huma.Register(s.api, rerun, s.rerun)
+}
+
+func (s *Server) rerun(ctx context.Context, in *struct {
+	InProject
+	RunID
+	Body *api.Changes
+},
+) (_ *body[api.Run], err error) {
+	what := "run " + in.Run
+	if err := s.mayQueue(ctx, in.Project); err != nil {
+		return nil, err
+	}
+	defer s.queues.unless(&err, in.Project)
+	old, err := s.store.Run(ctx, in.Project, in.Run)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	data, err := s.store.Request(ctx, in.Project, in.Run)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	if err := s.mayRepeat(ctx, in.Project, old); err != nil {
+		return nil, err
+	}
+	changes := in.Body
+	if changes == nil {
+		changes = &api.Changes{}
+	}
+	for name, v := range changes.Inputs {
+		changes.Inputs[name] = run.Numbers(v)
+	}
+	var r *api.Run
+	if old.Kind == "workflow" {
+		r, err = s.rerunWorkflow(ctx, old, data, changes)
+	} else {
+		r, err = s.rerunTool(ctx, old, data, changes)
+	}
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	return &body[api.Run]{Body: *r}, nil
+}
+
+// rerunTool runs a tool again. A step of a workflow that is repeated is a run of its own.
+func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, changes *api.Changes) (*api.Run, error) {
+	req, secret, err := s.openRequest(ctx, data)
+	if err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	if err := req.change(changes); err != nil {
+		return nil, err
+	}
+	name := knownAs(old.Tool, old.Version)
+	if err := s.mayRun(ctx, old.Project, name, req.Tool); err != nil {
+		return nil, err
+	}
+	if err := s.maySecrets(ctx, old.Project, name, req.Tool.SecretNames()); err != nil {
+		return nil, err
+	}
+	req.ID, req.Step = run.NewID(), ""
+	row := repeated(ctx, old, "")
+	row.ID = req.ID
+	if row.Request, err = s.keepRequest(ctx, req, secret); err != nil {
+		return nil, err
+	}
+	if err := s.asks(ctx, &row, name, req.Tool); err != nil {
+		return nil, err
+	}
+	return s.enqueue(ctx, row, req.Request, secret)
+}
+
+// change merges changes into a request.
+func (r *keptRequest) change(c *api.Changes) error {
+	if err := overrideAll(r.Tool, c.Set); err != nil {
+		return err
+	}
+	r.Inputs, r.Environment, r.Asked.Set = merged(r.Inputs, c.Inputs), changed(r.Environment, c.Environment), merged(r.Asked.Set, c.Set)
+	if len(c.Inputs) == 0 {
+		return nil // they were right when the old run was accepted
+	}
+	_, err := r.Tool.Inputs(r.Inputs)
+	return err
+}
+
+// merged is a map with changes; neither is changed.
+func merged[M ~map[string]V, V any](old M, changes map[string]V) M {
+	if len(changes) == 0 {
+		return old
+	}
+	out := maps.Clone(old)
+	if out == nil {
+		out = M{}
+	}
+	maps.Copy(out, changes)
+	return out
+}
+
+// changed are variables with changes, by their names.
+func changed(old []tool.EnvVar, changes map[string]string) []tool.EnvVar {
+	out := slices.DeleteFunc(slices.Clone(old), func(v tool.EnvVar) bool {
+		_, given := changes[v.Name]
+		return given
+	})
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		out = append(out, tool.EnvVar{Name: name, Value: changes[name]})
+	}
+	return out
+}
+
+// rerunWorkflow runs a workflow again from its beginning, with the same versions of its tools.
+func (s *Server) rerunWorkflow(ctx context.Context, old store.Run, data []byte, changes *api.Changes) (*api.Run, error) {
+	var q flowRequest
+	if err := json.Unmarshal(data, &q); err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	q.Inputs, q.Environment = merged(q.Inputs, changes.Inputs), changed(q.Environment, changes.Environment)
+	if err := q.set(changes.Set); err != nil {
+		return nil, err
+	}
+	f, err := s.planned(ctx, q, s.pinned(ctx, q.Tools))
+	if err != nil {
+		return nil, err
+	}
+	return s.beginWorkflow(ctx, repeated(ctx, old, ""), f, nil)
+}

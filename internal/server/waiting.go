@@ -1,0 +1,85 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// whyWaiting says which of a run's wishes no runner fulfils; it is "" if the run only has to wait.
+func (s *Server) whyWaiting(ctx context.Context, pool string, needs []string, size store.Size) (string, error) {
+	all, err := s.store.Runners(ctx, s.lease)
+	if err != nil {
+		return "", err
+	}
+	return unfulfilled(all, pool, needs, size), nil
+}
+
+// runsOf are runs for people. Those that wait say why.
+func (s *Server) runsOf(ctx context.Context, runs []store.Run) ([]api.Run, error) {
+	out := make([]api.Run, len(runs))
+	var all []store.Runner
+	known := map[string]string{} // by what a run asks for: most ask for the same
+	for i, r := range runs {
+		out[i] = runOf(r)
+		if r.Over || r.Runner != "" {
+			continue
+		}
+		if len(known) == 0 {
+			var err error
+			if all, err = s.store.Runners(ctx, s.lease); err != nil {
+				return nil, err
+			}
+		}
+		asked := fmt.Sprintf("%q %q %v", r.Pool, r.Needs, r.Size)
+		why, ok := known[asked]
+		if !ok {
+			why = unfulfilled(all, r.Pool, r.Needs, r.Size)
+			known[asked] = why
+		}
+		out[i].Waiting = why
+	}
+	return out, nil
+}
+
+// unfulfilled says what a run asks for that none of the runners has.
+func unfulfilled(all []store.Runner, pool string, needs []string, size store.Size) string {
+	var missing []string
+	var fit []store.Runner // by their labels
+	there := false
+	for _, r := range all {
+		if r.Pool != pool || r.Drain {
+			continue
+		}
+		lacks := slices.DeleteFunc(slices.Clone(needs), func(n string) bool { return slices.Contains(r.Labels, n) })
+		if len(lacks) == 0 {
+			fit = append(fit, r)
+		}
+		if !there || len(lacks) < len(missing) {
+			missing = lacks
+		}
+		there = true
+	}
+	if !there {
+		return fmt.Sprintf("no runner of the pool %s is connected", pool)
+	}
+	if len(fit) > 0 {
+		text := tooLarge(size, fit)
+		if text != "" {
+			text = fmt.Sprintf("no runner of the pool %s%s %s", pool, withLabels(needs), text)
+		}
+		return text
+	}
+	return fmt.Sprintf("no runner of the pool %s has the label %s", pool, strings.Join(missing, " and "))
+}
+
+func withLabels(needs []string) string {
+	if len(needs) == 0 {
+		return ""
+	}
+	return " with the label " + strings.Join(needs, " and ")
+}
