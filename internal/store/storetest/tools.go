@@ -57,10 +57,9 @@ func versions(t *testing.T, s Store) {
 	}
 }
 
-// pages reads lists in pages: each has everything once, in order, and a page that is after the end is empty.
-func pages(t *testing.T, s Store) {
-	names := []string{"B", "a", "a.b", "z1", "z2"} // in the order of their bytes
-	var versions []string
+// fillLists makes a tool, a token and a secret of each name in two projects, and as many versions of the tool v in p, whose numbers it returns.
+func fillLists(t *testing.T, s Store, names []string) (versions []string) {
+	t.Helper()
 	for i, name := range names {
 		for _, project := range []string{"p", "other"} {
 			if _, _, err := s.AddVersion(t.Context(), store.Version{Project: project, Tool: name, Kind: "tool", Digest: "d", Manifest: []byte("{}")}); err != nil {
@@ -78,6 +77,13 @@ func pages(t *testing.T, s Store) {
 		}
 		versions = append([]string{fmt.Sprint(i + 1)}, versions...)
 	}
+	return versions
+}
+
+// pages reads lists in pages: each has everything once, in order, and a page after the end is empty.
+func pages(t *testing.T, s Store) {
+	names := []string{"B", "a", "a.b", "z1", "z2"} // in the order of their bytes
+	versions := fillLists(t, s, names)
 	for name, c := range map[string]struct {
 		want []string
 		page func(p store.Page) ([]string, error)
@@ -113,27 +119,29 @@ func pages(t *testing.T, s Store) {
 		}},
 	} {
 		for most := range len(c.want) + 2 {
-			var all []string
-			last := ""
-			for {
-				page, err := c.page(store.Page{After: last, Most: most})
-				if err != nil || most > 0 && len(page) > most {
-					t.Fatalf("%s, %d a page: %q, %v", name, most, page, err)
-				}
-				if len(page) == 0 || len(all) > 2*len(c.want) {
-					break
-				}
-				all = append(all, page...)
-				if last = page[len(page)-1]; most == 0 {
-					break
-				}
-				if name == "versions" && last == "1" {
-					break // 0 would be all
-				}
-			}
-			if !slices.Equal(all, c.want) {
+			if all := inPages(t, most, len(c.want), c.page); !slices.Equal(all, c.want) {
 				t.Errorf("%s, %d a page: %q, want %q", name, most, all, c.want)
 			}
 		}
 	}
+}
+
+// inPages reads a list in pages until it has so many items, or one is empty.
+func inPages(t *testing.T, most, items int, page func(p store.Page) ([]string, error)) (all []string) {
+	t.Helper()
+	last := ""
+	for len(all) < items {
+		one, err := page(store.Page{After: last, Most: most})
+		if err != nil || most > 0 && len(one) > most {
+			t.Fatalf("%d a page: %q, %v", most, one, err)
+		}
+		if len(one) == 0 {
+			return all
+		}
+		all, last = append(all, one...), one[len(one)-1]
+	}
+	if one, err := page(store.Page{After: last, Most: most}); last != "1" && (err != nil || len(one) > 0) { // before version 0 are all
+		t.Errorf("after the last of %d a page: %q, %v", most, one, err)
+	}
+	return all
 }
