@@ -173,6 +173,7 @@ func New(o Options) *Server {
 	s.describeKeys()
 	s.describeRaw()
 	s.servePage()
+	s.serveSchemas()
 	return s
 }
 
