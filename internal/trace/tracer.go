@@ -56,7 +56,11 @@ func Open(ctx context.Context, o Options) *Tracer {
 
 func open(ctx context.Context, o Options) (*Tracer, error) {
 	out := &exporter{log: o.Log}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { out.warn("OpenTelemetry", err, 0) }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		out.mu.Lock()
+		defer out.mu.Unlock()
+		out.warn("OpenTelemetry", err, 0)
+	}))
 	otel.SetLogger(logr.FromSlogHandler(unnamed{o.Log.Handler()}))
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(attribute.String("service.name", o.Service), attribute.String("service.version", o.Version)),
 		resource.WithFromEnv()) // the later one wins
@@ -66,7 +70,9 @@ func open(ctx context.Context, o Options) (*Tracer, error) {
 	if out.SpanExporter, err = otlptracehttp.New(ctx); err != nil {
 		return nil, err
 	}
-	p := sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithIDGenerator(generator{}), sdktrace.WithBatcher(out))
+	most := mostWaiting()
+	sending := &bounded{sdktrace.NewBatchSpanProcessor(out, sdktrace.WithMaxQueueSize(most)), out, most}
+	p := sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithIDGenerator(generator{}), sdktrace.WithSpanProcessor(sending))
 	return &Tracer{tracer: p.Tracer("github.com/mayfly-run/mayfly"), provider: p, exporter: out}, nil
 }
 
@@ -134,4 +140,5 @@ func (t *Tracer) Close() {
 		// The request that is under way ends with the exporter, and the next ones don't begin.
 		_ = t.exporter.Shutdown(context.Background()) // it only says that ctx has ended
 	}
+	t.exporter.end()
 }
