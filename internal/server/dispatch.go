@@ -374,7 +374,7 @@ func (d *dispatcher) ended(runner string, h store.Hold) (step bool) {
 	return was.step
 }
 
-// maybeStep reports whether an attempt of a runner may be one of a workflow's step.
+// maybeStep reports whether an attempt of a runner may be of a step of a workflow.
 func (d *dispatcher) maybeStep(runner string, h store.Hold) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -125,8 +125,8 @@ func (s *Server) explain(err error, what string) error {
 		return problem(http.StatusServiceUnavailable, run.CodeDatabase, "the server can't reach its database, so nothing was changed",
 			"try again in a moment; if it stays so, the server's log has the reason")
 	case errors.Is(err, store.ErrBusy):
-		s.log.Warn("the database gave a write up", "about", what, "error", err)
-		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "others write the same all the time, so nothing was changed", "send it again")
+		s.log.Warn("a write was given up", "about", what, "error", err)
+		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the database gave the change up ten times, since others were in its way; nothing was changed", "send it again")
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
 	case errors.Is(err, store.ErrRepeated):

@@ -14,8 +14,8 @@ var (
 	ErrOver = errors.New("the run has ended")
 	// ErrChanged says that it was changed since it was read.
 	ErrChanged = errors.New("it was changed meanwhile")
-	// ErrBusy says that others wrote the same again and again, so that nothing was written. It may be tried again.
-	ErrBusy = errors.New("others write the same all the time")
+	// ErrBusy says that others were in the way again and again, so that nothing was written. It may be tried again.
+	ErrBusy = errors.New("others were in the way again and again")
 	// ErrNoSpace says that the database's disk is full.
 	ErrNoSpace = errors.New("no space left for the database")
 	// ErrUnreachable says that the database doesn't answer. Nothing was written.

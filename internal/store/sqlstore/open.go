@@ -66,8 +66,8 @@ type dialect struct {
 	now   string // the database's time in milliseconds
 	begin string
 	setup string // of a connection that writes
-	// text, unless nil, makes a text one that the database takes: PostgreSQL takes neither NUL nor what isn't UTF-8. Who looks for such a text
-	// finds nothing, and a reason or a label is kept with U+FFFD in it.
+	// text, unless nil, makes a text one that the database takes: PostgreSQL takes neither NUL nor what isn't UTF-8. A reason or
+	// a label is kept with U+FFFD in it.
 	text func(string) string
 	// patience bounds a transaction or a query; 0 for no bound: a file answers, or fails.
 	patience time.Duration
