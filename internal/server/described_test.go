@@ -476,7 +476,11 @@ func (f *fuzzer) check(op *huma.Operation, resp *http.Response) error {
 		_, err := io.Copy(io.Discard, resp.Body)
 		return err
 	case typeEvents:
-		return f.checkEvents(resp.Body, at+"/x-itemSchema")
+		data := "Event"
+		if op.OperationID == "follow-runs" {
+			data = "RunList"
+		}
+		return f.checkEvents(resp.Body, at+"/x-itemSchema", data)
 	case api.ReportLines:
 		line, err := bufio.NewReader(resp.Body).ReadBytes('\n')
 		if len(line) == 0 && errors.Is(err, io.EOF) {
@@ -509,7 +513,7 @@ func (f *fuzzer) check(op *huma.Operation, resp *http.Response) error {
 }
 
 // checkEvents checks the events that a stream begins with.
-func (f *fuzzer) checkEvents(body io.Reader, item string) error {
+func (f *fuzzer) checkEvents(body io.Reader, item, data string) error {
 	lines, sent := bufio.NewScanner(body), map[string]any{}
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -529,7 +533,7 @@ func (f *fuzzer) checkEvents(body io.Reader, item string) error {
 			if err := f.described.wrong(item, text); err != nil {
 				return err
 			}
-			if err := f.described.wrong("/components/schemas/Event", []byte(sent["data"].(string))); err != nil {
+			if err := f.described.wrong("/components/schemas/"+data, []byte(sent["data"].(string))); err != nil {
 				return err
 			}
 			clear(sent)

@@ -79,7 +79,7 @@ var eventTypes = map[string]reflect.Type{
 
 const components = "#/components/schemas/"
 
-// describeEvents adds the events to the description's components: Event is any of them, and SentEvent one in a stream of server-sent events.
+// describeEvents adds the events to the description's components: Event is any of them, SentEvent one in a stream of server-sent events, and SentList a list in such a stream.
 func describeEvents(all huma.Registry) {
 	known := slices.Sorted(maps.Keys(eventTypes))
 	names := make([]any, len(known))
@@ -113,15 +113,24 @@ func describeEvents(all huma.Registry) {
 	result.Properties["outputs"].Nullable = true // of a run whose runner was lost
 	all.Map()["LogEvent"].Properties["stream"].Enum = []any{"stdout", "stderr"}
 
-	text := huma.Schema{Type: huma.TypeString, Extensions: map[string]any{
-		"contentMediaType": "application/json", "contentSchema": map[string]any{"$ref": components + "Event"},
-	}}
+	textOf := func(name string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeString, Extensions: map[string]any{
+			"contentMediaType": "application/json", "contentSchema": map[string]any{"$ref": components + name},
+		}}
+	}
 	all.Map()["SentEvent"] = &huma.Schema{
 		Type: huma.TypeObject, Description: "an event in a stream of server-sent events", Required: []string{"id", "event", "data"},
 		Properties: map[string]*huma.Schema{
 			"id":    {Type: huma.TypeInteger, Description: "the event's seq: what a reader that comes back sends as Last-Event-ID"},
 			"event": {Type: huma.TypeString, Description: "the event's type"},
-			"data":  &text,
+			"data":  textOf("Event"),
+		},
+	}
+	all.Map()["SentList"] = &huma.Schema{
+		Type: huma.TypeObject, Description: "a list in a stream of server-sent events", Required: []string{"event", "data"},
+		Properties: map[string]*huma.Schema{
+			"event": {Type: huma.TypeString, Enum: []any{"runs"}},
+			"data":  textOf("RunList"),
 		},
 	}
 }

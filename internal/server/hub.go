@@ -70,7 +70,7 @@ func (f *followed) wake() {
 func (h *hub) followed() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Collect(maps.Keys(h.follow))
+	return slices.DeleteFunc(slices.Collect(maps.Keys(h.follow)), func(id string) bool { return id == anyRun })
 }
 
 // progress wakes the followers of those runs that have new events or have ended: last has the numbers of the last events of those

@@ -108,16 +108,30 @@ func (l *limiter) refusal(b *bucket) (wait time.Duration, first bool) {
 
 // limitToken says whether a request of a token may pass, and answers it otherwise.
 func (s *Server) limitToken(c huma.Context, who identity) bool {
-	key, perSecond := "token "+string(who.Hash), s.limits.Requests
-	if who.Role == RoleRunner {
-		key, perSecond = key+c.Param("name"), perSecond*runnerFactor
-	}
-	wait, first := s.limiter.take(key, perSecond, 2*perSecond)
+	wait, first := s.takeToken(who, c.Param("name"))
 	if wait == 0 {
 		return true
 	}
-	s.refuseLimited(c, wait, first, fmt.Sprintf("the token %s makes more than %g requests a second", who.Name, perSecond))
+	s.refuseLimited(c, wait, first, fmt.Sprintf("the token %s makes more than %g requests a second", who.Name, s.rateOf(who)))
 	return false
+}
+
+// takeToken counts a request. It returns how long until it may pass, or 0, and whether this is the first refusal in a row. name is that of a
+// runner.
+func (s *Server) takeToken(who identity, name string) (wait time.Duration, first bool) {
+	key, perSecond := "token "+string(who.Hash), s.rateOf(who)
+	if who.Role == RoleRunner {
+		key += name
+	}
+	return s.limiter.take(key, perSecond, 2*perSecond)
+}
+
+// rateOf is how many requests a second whoever asks may make.
+func (s *Server) rateOf(who identity) float64 {
+	if who.Role == RoleRunner {
+		return s.limits.Requests * runnerFactor
+	}
+	return s.limits.Requests
 }
 
 // mayFail says whether a request that may have no valid token is looked at, and answers it otherwise.

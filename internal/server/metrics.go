@@ -17,7 +17,7 @@ import (
 )
 
 // streams are the operations whose answers last. Their time says nothing, so they are counted while they are open.
-var streams = map[string]bool{"follow-run": true, "runner-messages": true}
+var streams = map[string]bool{"follow-run": true, "follow-runs": true, "runner-messages": true}
 
 // otherPool stands for the pools that no runner serves: whoever may run a tool can name any pool, and a label must not have any value.
 const otherPool = "other"

@@ -66,6 +66,7 @@ func (s *Server) describeRaw() {
 	bytes := &huma.Schema{Type: huma.TypeString, Format: "binary"}
 	content := map[string]*huma.MediaType{typeBytes: {Schema: bytes}}
 	raw := map[string]bodies{
+		"follow-runs":        {answer: items(typeEvents, &huma.Schema{Ref: components + "SentList"})},
 		"follow-run":         {answer: items(typeEvents, &huma.Schema{Ref: components + "SentEvent"})},
 		"download-events":    {answer: items(api.ReportLines, &huma.Schema{Ref: components + "Event"})},
 		"download-log":       {answer: map[string]*huma.MediaType{typeText: {Schema: bytes}}},

@@ -161,6 +161,7 @@ func New(o Options) *Server {
 	s.registerSamples()
 	s.registerConnections()
 	s.registerArtifacts()
+	s.registerRunLive()
 	s.registerDefined()
 	s.registerResults()
 	s.registerRequests()

@@ -42,14 +42,19 @@ func (s *Server) followRun(ctx context.Context, in *struct {
 			s.refuse(c, asProblem(s.explain(err, "run "+in.Run)))
 			return
 		}
-		w.Header().Set("Content-Type", typeEvents)
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
-		w.WriteHeader(http.StatusOK)
+		streaming(w)
 		if err := s.stream(c.Context(), w, in.Project, in.Run, in.After, in.Wait); err != nil {
 			s.log.Debug("stream of events ended", "run", in.Run, "error", err) // the reader comes back, with Last-Event-ID
 		}
 	}}, nil
+}
+
+// streaming begins a stream of events.
+func streaming(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", typeEvents)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
+	w.WriteHeader(http.StatusOK)
 }
 
 // readable reads the first chunk of events after a number.

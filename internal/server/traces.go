@@ -19,6 +19,9 @@ func (s *Server) traceRequest(c huma.Context, next func(huma.Context)) {
 // wrote takes note of a transaction. The span of a run is sent by the server that has written its end: whichever that is, there is one.
 func (s *Server) wrote(w store.Written) {
 	s.metrics.wrote(w)
+	if !w.Failed {
+		s.live.wake(anyRun)
+	}
 	if s.traces == nil {
 		return
 	}

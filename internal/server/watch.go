@@ -27,6 +27,9 @@ func (s *Server) watch(ctx context.Context, events chan<- struct{}) {
 		case <-ctx.Done():
 			return
 		}
+		if !polled {
+			s.live.wake(anyRun)
+		}
 		select {
 		case events <- struct{}{}:
 		default: // it has one already

@@ -1,0 +1,100 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+)
+
+// anyRun is what readers of a list wait for: the id of no run.
+const anyRun = ""
+
+func (s *Server) registerRunLive() {
+	huma.Register(s.api, operation("follow-runs", http.MethodGet, "/projects/{project}/runs/live", RoleViewer,
+		"Follow a list of runs, as server-sent events: the whole page, at once and whenever it has changed"), s.followRuns)
+}
+
+// followRuns follows a page of a list. A page is what the reader shows, with the filters of the list, so it is sent whole: what a reader
+// would have to know to change its own page by the change of one run would be the store's.
+func (s *Server) followRuns(ctx context.Context, in *runQuery) (*huma.StreamResponse, error) {
+	list, err := s.listRuns(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(c huma.Context) {
+		_, w := humago.Unwrap(c)
+		streaming(w)
+		if err := s.streamRuns(c.Context(), w, in, &list.Body); err != nil {
+			s.log.Debug("stream of a list ended", "project", in.Project, "error", err) // the reader comes back
+		}
+	}}, nil
+}
+
+// streamRuns writes a list, and what it becomes, until the reader is gone:
+//
+//	event: runs
+//	data: {"runs":[…]}
+func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQuery, list *api.RunList) error {
+	out := http.NewResponseController(w)
+	more, leave := s.live.wait(anyRun)
+	defer leave()
+	alive := time.NewTicker(s.keepAlive)
+	defer alive.Stop()
+	var sent []byte
+	for {
+		text, err := json.Marshal(list)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(text, sent) {
+			if _, err := fmt.Fprintf(w, "event: runs\ndata: %s\n\n", text); err != nil {
+				return err
+			}
+			if err := out.Flush(); err != nil {
+				return err
+			}
+			sent = text
+		}
+		again := time.After(s.poll) // not more often than a page would ask
+		select {
+		case <-more:
+		case <-alive.C:
+			if s.tokenEnded(ctx) {
+				return nil // the reader comes back, and hears it
+			}
+			if _, err := fmt.Fprint(w, ": alive\n\n"); err != nil {
+				return err
+			}
+			if err := out.Flush(); err != nil {
+				return err
+			}
+		case <-s.live.closed:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		for wait := time.Duration(1); wait > 0; again = time.After(wait) {
+			select {
+			case <-again:
+			case <-s.live.closed:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			wait, _ = s.takeToken(who(ctx), "")
+		}
+		next, err := s.listRuns(ctx, in)
+		if err != nil {
+			return err
+		}
+		list = &next.Body
+	}
+}
