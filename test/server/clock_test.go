@@ -161,7 +161,7 @@ func anHourApart(t *testing.T, daemon string) {
 
 	var work sync.WaitGroup
 	for name, s := range sites {
-		c := &crowd{t: t, client: s.client()}
+		c := newCrowd(t, s.client())
 		work.Go(func() {
 			for range 20 {
 				r, err := c.client.CreateRun(t.Context(), "default", &api.NewRun{Tool: "chatty"})
