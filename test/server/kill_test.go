@@ -102,20 +102,29 @@ func (v *victim) kill(t *testing.T) {
 
 // crowd are the clients of a test, and what they were told.
 type crowd struct {
+	client *api.Client
+	*told
+}
+
+// told is what clients were told, also those of another server.
+type told struct {
 	t       *testing.T
-	client  *api.Client
 	history storetest.Clients
 
 	mu       sync.Mutex
 	accepted []string          // ids
 	names    map[string]string // of accepted runs, in the history, by their ids
 	unsure   []string          // names of runs whose requests have no answer
+	tried    map[string]bool   // ids of runs whose end somebody has asked for, with any answer
 	cancels  int
 }
 
 func newCrowd(t *testing.T, client *api.Client) *crowd {
-	return &crowd{t: t, client: client, names: map[string]string{}}
+	return &crowd{client, &told{t: t, names: map[string]string{}, tried: map[string]bool{}}}
 }
+
+// as returns the same crowd with another client.
+func (c *crowd) as(client *api.Client) *crowd { return &crowd{client, c.told} }
 
 // ask asks for runs, and now and then looks at one of them, or cancels it.
 func (c *crowd) ask(ctx context.Context, n int) {
@@ -176,6 +185,7 @@ func (c *crowd) cancel(ctx context.Context, id string) {
 		_, err := c.client.Cancel(ctx, "default", id)
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		c.tried[id] = true
 		if err == nil {
 			c.cancels++
 		}
@@ -289,9 +299,14 @@ func surviveKills(t *testing.T, s *site, kills int) {
 	for _, dir := range spools {
 		eventually(t, "the spool is empty", func() bool { return len(files(t, dir)) == 0 })
 	}
+	var left map[string]bool
+	defer func() {
+		if t.Failed() {
+			t.Logf("left of sandboxes: %v", left)
+		}
+	}()
 	eventually(t, "no sandbox is left", func() bool {
-		left, err := testbed.Leftovers()
-		if err != nil {
+		if left, err = testbed.Leftovers(); err != nil {
 			t.Fatal(err)
 		}
 		return len(left) == 0
@@ -405,6 +420,12 @@ func (c *crowd) checkLog(id string, end *run.Result, events []run.Event, tool st
 				c.t.Errorf("run %s: %d events after the result", id, len(events)-1-i)
 			}
 		}
+		if e.State != nil && e.State.Attempt > 1 { // it is retried
+			if tool == "chatty" {
+				c.checkLines(id, out.String())
+			}
+			out.Reset()
+		}
 		if e.Log != nil {
 			out.Write(e.Log.Bytes())
 		}
@@ -422,16 +443,23 @@ func (c *crowd) checkLog(id string, end *run.Result, events []run.Event, tool st
 	default:
 		return
 	}
-	lines := slices.Collect(strings.Lines(out.String()))
+	lines := c.checkLines(id, out.String())
+	if end.Status == run.Succeeded && lines != linesOfRun {
+		c.t.Errorf("run %s succeeded with %d lines, want %d", id, lines, linesOfRun)
+	}
+}
+
+// checkLines checks that numbered lines are complete, except for the last one, and returns how many there are.
+func (c *crowd) checkLines(id, out string) int {
+	c.t.Helper()
+	lines := slices.Collect(strings.Lines(out))
 	for i, line := range lines {
 		if want := fmt.Sprintf("line %d\n", i+1); line != want && (i < len(lines)-1 || !strings.HasPrefix(want, line)) {
 			c.t.Errorf("run %s: line %d is %q", id, i+1, line)
 			break
 		}
 	}
-	if end.Status == run.Succeeded && len(lines) != linesOfRun {
-		c.t.Errorf("run %s succeeded with %d lines, want %d", id, len(lines), linesOfRun)
-	}
+	return len(lines)
 }
 
 // killShim kills one of the supervisors of sandboxes, if there is one, and returns how many.
