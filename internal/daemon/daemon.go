@@ -18,6 +18,10 @@ import (
 // an error to errOut.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := Command()
+	if err := withoutCores(); err != nil {
+		fmt.Fprintf(errOut, "%s: %v\n", program.Daemon, err)
+		return 1
+	}
 	if len(args) > 0 && slices.Contains(ofMayfly, args[0]) {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: program.Mayfly}
 	}

@@ -110,13 +110,10 @@ func anHourApart(t *testing.T, daemon string) {
 	const lease = 5 * time.Second
 	flags := []string{"--database", postgrestest.Start(t).Database(t), "--archive", t.TempDir(), "--lease", lease.String()}
 	sites := map[string]*site{}
-	var data string
+	var first *site
 	for _, name := range []string{"right", "ahead"} {
-		s := &site{t: t, flags: flags, data: filepath.Join(t.TempDir(), "data"), home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir()}
-		if data != "" { // with the same keys, certificate and token
-			command(t, "cp", "-a", data, s.data)
-		}
-		data = s.data
+		s := replica(t, first, flags...)
+		first = s
 		sites[name] = s
 		s.prepare = wrongClock(daemon, map[string]time.Duration{"ahead": time.Hour}[name])
 		s.begin()
@@ -161,7 +158,7 @@ func anHourApart(t *testing.T, daemon string) {
 
 	var work sync.WaitGroup
 	for name, s := range sites {
-		c := &crowd{t: t, client: s.client()}
+		c := newCrowd(t, s.client())
 		work.Go(func() {
 			for range 20 {
 				r, err := c.client.CreateRun(t.Context(), "default", &api.NewRun{Tool: "chatty"})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +21,9 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/postgrestest"
+	"github.com/mayfly-run/mayfly/internal/store/storetest"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -40,19 +43,38 @@ script: |
   done
 `
 
-// TestKills kills the server, its runners and the supervisors of sandboxes, again and again, while clients ask for runs. Nothing that
-// was accepted is lost, each run ends once, and what it printed is all there, or the run says that it was lost.
+// killsFlow has an artifact and an output, and steps that print as the tool does.
+const killsFlow = `name: flow
+workflow:
+  - {name: make, tool: made, artifacts: [{name: app}]}
+  - {name: talk, tool: chatty, needs: [make]}
+  - name: use
+    tool: {image: busybox, args: [{name: word}], script: "cat /artifacts/app/f; echo $WORD"}
+    inputs: {word: "${make.WORD}"}
+    artifacts: [{name: app, from: make}]
+    needs: [talk]
+`
+
+const made = `name: made
+image: busybox
+outputs: [WORD]
+script: |
+  echo "WORD=hello" >>$MAYFLY_OUTPUT
+  echo made >/artifacts/app/f
+`
+
+// TestKills kills the server, its runners and the supervisors of sandboxes, again and again, while clients ask for runs of a tool and of a
+// workflow, and cancel some. Nothing that was accepted is lost, each run and each step ends once, what it printed is all there, or the run says that
+// something is missing, and what the clients were told could have happened.
 func TestKills(t *testing.T) {
-	kills := 8
+	kills := 5
 	if full {
 		kills = 100
 	}
 	t.Run("SQLite", func(t *testing.T) { surviveKills(t, newServer(t), kills) })
-	if full {
-		t.Run("PostgreSQL", func(t *testing.T) {
-			surviveKills(t, newServer(t, "--database", postgrestest.Start(t).Database(t)), kills)
-		})
-	}
+	t.Run("PostgreSQL", func(t *testing.T) {
+		surviveKills(t, newServer(t, "--database", postgrestest.Start(t).Database(t)), kills-1)
+	})
 }
 
 // victim is a process that is killed and started again.
@@ -80,37 +102,152 @@ func (v *victim) kill(t *testing.T) {
 
 // crowd are the clients of a test, and what they were told.
 type crowd struct {
-	t        *testing.T
-	client   *api.Client
-	mu       sync.Mutex
-	accepted []string
-	refused  int
+	client *api.Client
+	*told
 }
 
+// told is what clients were told, also those of another server.
+type told struct {
+	t       *testing.T
+	history storetest.Clients
+
+	mu       sync.Mutex
+	accepted []string          // ids
+	names    map[string]string // of accepted runs, in the history, by their ids
+	unsure   []string          // names of runs whose requests have no answer
+	tried    map[string]bool   // ids of runs whose end somebody has asked for, with any answer
+	cancels  int
+}
+
+func newCrowd(t *testing.T, client *api.Client) *crowd {
+	return &crowd{client, &told{t: t, names: map[string]string{}, tried: map[string]bool{}}}
+}
+
+// as returns the same crowd with another client.
+func (c *crowd) as(client *api.Client) *crowd { return &crowd{client, c.told} }
+
+// ask asks for runs, and now and then looks at one of them, or cancels it.
 func (c *crowd) ask(ctx context.Context, n int) {
 	for i := 0; ctx.Err() == nil; i++ {
-		r, err := c.client.CreateRun(ctx, "default", &api.NewRun{Tool: "chatty", Labels: map[string]string{"client": strconv.Itoa(n), "n": strconv.Itoa(i)}})
+		c.submit(ctx, fmt.Sprintf("%d-%d", n, i), []string{"chatty", "flow"}[rand.IntN(2)])
+		select {
+		case <-time.After(time.Duration(100+rand.IntN(200)) * time.Millisecond):
+		case <-ctx.Done():
+		}
 		c.mu.Lock()
-		if err == nil {
-			c.accepted = append(c.accepted, r.ID)
-		} else {
-			c.refused++
+		id := ""
+		if some := c.accepted[max(0, len(c.accepted)-10):]; len(some) > 0 {
+			id = some[rand.IntN(len(some))]
 		}
 		c.mu.Unlock()
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
+		switch {
+		case id == "":
+		case rand.IntN(3) == 0:
+			c.cancel(ctx, id)
+		default:
+			c.look(ctx, id)
+		}
+	}
+}
+
+// answerOf is what a client was told by an error.
+func answerOf(err error) (a storetest.Answer) {
+	var p *api.Problem
+	switch {
+	case err == nil:
+	case errors.As(err, &p) && p.Status == http.StatusNotFound:
+		a.Refused = store.ErrNotFound
+	case errors.As(err, &p) && p.Reason == run.CodeOver:
+		a.Refused = store.ErrOver
+	default:
+		a.Unknown = true
+	}
+	return a
+}
+
+func (c *crowd) submit(ctx context.Context, name, tool string) {
+	c.history.Submit(name, func() storetest.Answer {
+		r, err := c.client.CreateRun(ctx, "default", &api.NewRun{Tool: tool, Labels: map[string]string{"name": name}})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if err == nil {
+			c.accepted = append(c.accepted, r.ID)
+			c.names[r.ID] = name
+		} else {
+			c.unsure = append(c.unsure, name)
+		}
+		return answerOf(err)
+	})
+}
+
+func (c *crowd) cancel(ctx context.Context, id string) {
+	c.history.Cancel(c.name(id), func() storetest.Answer {
+		_, err := c.client.Cancel(ctx, "default", id)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.tried[id] = true
+		if err == nil {
+			c.cancels++
+		}
+		return answerOf(err)
+	})
+}
+
+func (c *crowd) name(id string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.names[id]
+}
+
+func (c *crowd) look(ctx context.Context, id string) {
+	c.history.Look(c.name(id), func() storetest.Answer {
+		r, err := c.client.Run(ctx, "default", id)
+		a := answerOf(err)
+		if err == nil {
+			a.Over, a.Status, a.Cancelling = !r.Finished.IsZero(), r.Status, r.Cancelling
+		}
+		return a
+	})
+}
+
+// settle finds the runs whose requests had no answer: each was accepted once, or not at all.
+func (c *crowd) settle(ctx context.Context) {
+	for _, name := range c.unsure {
+		var there []api.Run
+		c.history.Look(name, func() storetest.Answer {
+			list, err := c.client.Runs(ctx, "default", api.RunFilter{Labels: map[string]string{"name": name}})
+			if err != nil {
+				c.t.Error(err)
+				return storetest.Answer{Unknown: true}
+			}
+			if there = list.Runs; len(there) == 0 {
+				return storetest.Answer{Refused: store.ErrNotFound}
+			}
+			r := there[0]
+			return storetest.Answer{Over: !r.Finished.IsZero(), Status: r.Status, Cancelling: r.Cancelling}
+		})
+		if len(there) > 1 {
+			c.t.Errorf("one request has made %d runs", len(there))
+		}
+		for _, r := range there {
+			c.accepted = append(c.accepted, r.ID)
+			c.names[r.ID] = name
 		}
 	}
 }
 
 func surviveKills(t *testing.T, s *site, kills int) {
 	s.write("chatty.yaml", chatty)
-	s.must("tool", "push", "chatty.yaml")
+	s.write("made.yaml", made)
+	s.write("flow.yaml", killsFlow)
+	s.must("tool", "push", "chatty.yaml", "made.yaml", "flow.yaml")
 	server := &victim{name: "server", cmd: s.process, start: func() *exec.Cmd { s.start(); return s.process }}
 	victims := []*victim{server}
+	spools := []string{}
 	for _, name := range []string{"a", "b"} {
-		v := &victim{name: "runner " + name, start: s.remote(name, "default", t.TempDir()).start}
+		data := t.TempDir()
+		spools = append(spools, filepath.Join(data, "spool"))
+		v := &victim{name: "runner " + name, start: s.remote(name, "default", data).start}
 		v.again()
 		victims = append(victims, v)
 	}
@@ -120,7 +257,7 @@ func surviveKills(t *testing.T, s *site, kills int) {
 		}
 	}()
 	client := s.client()
-	c := &crowd{t: t, client: client}
+	c := newCrowd(t, client)
 	asking, stop := context.WithCancel(t.Context())
 	var work sync.WaitGroup
 	for n := range 3 {
@@ -141,58 +278,188 @@ func surviveKills(t *testing.T, s *site, kills int) {
 	}
 	stop()
 	work.Wait()
+	c.settle(t.Context())
 	statuses := map[run.State]int{}
 	for _, id := range c.accepted {
 		statuses[c.check(id)]++
 	}
-	t.Logf("killed %v; %d runs accepted, %d requests failed; they ended as %v", killed, len(c.accepted), c.refused, statuses)
+	operations, unknown := c.history.Operations()
+	t.Logf("killed %v; %d runs accepted, %d cancels, %d of %d operations without an answer; they ended as %v",
+		killed, len(c.accepted), c.cancels, unknown, operations, statuses)
 	if len(c.accepted) == 0 || statuses[run.Succeeded] == 0 {
 		t.Errorf("no run succeeded: %v", statuses)
+	}
+	for _, name := range c.history.Check() {
+		t.Errorf("no order of operations explains what clients were told of the run named %s", name)
 	}
 	list, err := client.Runs(t.Context(), "default", api.RunFilter{Limit: 1000, Status: []string{"queued", "creating", "running"}})
 	if err != nil || len(list.Runs) > 0 {
 		t.Errorf("these aren't over: %+v, %v", list, err)
 	}
+	for _, dir := range spools {
+		eventually(t, "the spool is empty", func() bool { return len(files(t, dir)) == 0 })
+	}
+	var left map[string]bool
+	defer func() {
+		if t.Failed() {
+			t.Logf("left of sandboxes: %v", left)
+		}
+	}()
+	eventually(t, "no sandbox is left", func() bool {
+		if left, err = testbed.Leftovers(); err != nil {
+			t.Fatal(err)
+		}
+		return len(left) == 0
+	})
 }
 
-// check waits for the end of a run, and checks its events.
+// check waits for the end of a run, and checks its events. Of a workflow, it checks those of its steps, too.
 func (c *crowd) check(id string) run.State {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	var results []run.State
-	var out strings.Builder
-	after := 0
-	err := c.client.Follow(ctx, "default", id, 0, func(e run.Event) { // it checks the numbers of the events
-		if len(results) > 0 {
-			after++
+	var all []run.Event
+	c.history.Look(c.name(id), func() storetest.Answer {
+		err := c.client.Follow(ctx, "default", id, 0, func(e run.Event) { all = append(all, e) }, nil) // it checks the numbers of the events
+		if err != nil {
+			c.t.Errorf("run %s: %v", id, err)
+			return storetest.Answer{Unknown: true}
 		}
+		return storetest.Answer{Over: true, Status: all[len(all)-1].Result.Status}
+	})
+	if len(all) == 0 || all[len(all)-1].Result == nil {
+		return ""
+	}
+	end := all[len(all)-1].Result
+	one, err := c.client.Run(ctx, "default", id)
+	if err != nil || one.Status != end.Status || one.Finished.IsZero() {
+		c.t.Errorf("run %s: %+v, %v, want %s", id, one, err, end.Status)
+		return ""
+	}
+	byStep := map[string][]run.Event{}
+	for _, e := range all {
+		byStep[e.Step] = append(byStep[e.Step], e)
+	}
+	if one.Kind != "workflow" {
+		c.checkLog(id, end, byStep[""], one.Tool)
+		return end.Status
+	}
+	c.checkSteps(ctx, one, end, byStep)
+	return end.Status
+}
+
+// checkSteps checks that each step of a workflow has ended once, one after the other.
+func (c *crowd) checkSteps(ctx context.Context, flow *api.Run, end *run.Result, byStep map[string][]run.Event) {
+	c.t.Helper()
+	steps, err := c.client.Steps(ctx, "default", flow.ID)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	runs := map[string][]api.Run{}
+	for _, r := range steps.Runs {
+		runs[r.Step] = append(runs[r.Step], r)
+		if r.Finished.IsZero() {
+			c.t.Errorf("run %s of the step %s of %s isn't over: %s", r.ID, r.Step, flow.ID, r.Status)
+		}
+	}
+	before, failed := int64(0), false
+	for i, name := range []string{"make", "talk", "use"} {
+		if len(end.Steps) != 3 || end.Steps[i].Step != name {
+			c.t.Errorf("workflow %s has the steps %+v", flow.ID, end.Steps)
+			return
+		}
+		status := end.Steps[i].Status
+		if status == run.Skipped || failed {
+			if len(runs[name]) > 0 || status == run.Succeeded {
+				c.t.Errorf("workflow %s: the step %s after one that hasn't succeeded is %s, with the runs %+v", flow.ID, name, status, runs[name])
+			}
+			failed = true
+			continue
+		}
+		events := byStep[name]
+		if len(runs[name]) > 1 || len(events) == 0 {
+			c.t.Errorf("workflow %s: the step %s has %d runs and %d events", flow.ID, name, len(runs[name]), len(events))
+			continue
+		}
+		if first := events[0].Seq; first <= before {
+			c.t.Errorf("workflow %s: the step %s begins with event %d, and the one before ends with %d", flow.ID, name, first, before)
+		}
+		before = events[len(events)-1].Seq
+		failed = status != run.Succeeded
+		for _, r := range runs[name] {
+			c.checkStep(ctx, r, status)
+		}
+	}
+	if succeeded := end.Status == run.Succeeded; succeeded == failed {
+		c.t.Errorf("workflow %s is %s, and its steps are %+v", flow.ID, end.Status, end.Steps)
+	}
+}
+
+// checkStep checks the run of a step, which the workflow says has ended with a status.
+func (c *crowd) checkStep(ctx context.Context, r api.Run, status run.State) {
+	c.t.Helper()
+	var all []run.Event
+	err := c.client.Follow(ctx, "default", r.ID, 0, func(e run.Event) { e.Step = ""; all = append(all, e) }, nil)
+	if err != nil || len(all) == 0 || all[len(all)-1].Result == nil || r.Status != status {
+		c.t.Errorf("the run %s of the step %s has ended as %s: %d events, %v; its workflow says %s", r.ID, r.Step, r.Status, len(all), err, status)
+		return
+	}
+	c.checkLog(r.ID, all[len(all)-1].Result, all, map[string]string{"talk": "chatty", "use": "use"}[r.Step])
+}
+
+// checkLog checks that a run has one result, which is its last event, and that what it printed is all there or that something is missing.
+func (c *crowd) checkLog(id string, end *run.Result, events []run.Event, tool string) {
+	c.t.Helper()
+	results := 0
+	var out strings.Builder
+	for i, e := range events {
 		if e.Result != nil {
-			results = append(results, e.Result.Status)
+			results++
+			if i < len(events)-1 {
+				c.t.Errorf("run %s: %d events after the result", id, len(events)-1-i)
+			}
+		}
+		if e.State != nil && e.State.Attempt > 1 { // it is retried
+			if tool == "chatty" {
+				c.checkLines(id, out.String())
+			}
+			out.Reset()
 		}
 		if e.Log != nil {
 			out.Write(e.Log.Bytes())
 		}
-	}, nil)
-	if err != nil || len(results) != 1 || after > 0 {
-		c.t.Errorf("run %s: %v, results %v, %d events after the result", id, err, results, after)
-		return ""
 	}
-	one, err := c.client.Run(ctx, "default", id)
-	if err != nil || one.Status != results[0] {
-		c.t.Errorf("run %s: %+v, %v, want %s", id, one, err, results[0])
+	if results != 1 {
+		c.t.Errorf("run %s has %d results", id, results)
 	}
-	lines := slices.Collect(strings.Lines(out.String()))
+	switch tool {
+	case "use":
+		if want := "made\nhello\n"; end.Status == run.Succeeded && out.String() != want {
+			c.t.Errorf("run %s has printed %q, want %q", id, out.String(), want)
+		}
+		return
+	case "chatty":
+	default:
+		return
+	}
+	lines := c.checkLines(id, out.String())
+	if end.Status == run.Succeeded && lines != linesOfRun {
+		c.t.Errorf("run %s succeeded with %d lines, want %d", id, lines, linesOfRun)
+	}
+}
+
+// checkLines checks that numbered lines are complete, except for the last one, and returns how many there are.
+func (c *crowd) checkLines(id, out string) int {
+	c.t.Helper()
+	lines := slices.Collect(strings.Lines(out))
 	for i, line := range lines {
 		if want := fmt.Sprintf("line %d\n", i+1); line != want && (i < len(lines)-1 || !strings.HasPrefix(want, line)) {
 			c.t.Errorf("run %s: line %d is %q", id, i+1, line)
 			break
 		}
 	}
-	if results[0] == run.Succeeded && len(lines) != linesOfRun {
-		c.t.Errorf("run %s succeeded with %d lines, want %d", id, len(lines), linesOfRun)
-	}
-	return results[0]
+	return len(lines)
 }
 
 // killShim kills one of the supervisors of sandboxes, if there is one, and returns how many.

@@ -3,16 +3,13 @@
 package server
 
 import (
-	"bytes"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
 // TestSecrets has a tool use a secret of the server, on a runner in another process: its value is masked in the output, and
-// stands nowhere in the server's or the runner's files.
+// stands nowhere in the server's or the runner's files. TestCanary looks everywhere else.
 func TestSecrets(t *testing.T) {
 	s := newSite(t)
 	const canary = "canary-f00d-1b3a"
@@ -28,7 +25,8 @@ func TestSecrets(t *testing.T) {
 	if out, err := c.CombinedOutput(); err != nil || string(out) != "token version 1\n" {
 		t.Fatalf("set: %q, %v", out, err)
 	}
-	s.remoteRunner("build")
+	far := t.TempDir()
+	s.remote("build", "build", far).start()
 	for _, pool := range []string{"default", "build"} {
 		if a := s.run("run", "t", "--pool", pool); a.status != 0 || a.out != strings.ToUpper(canary)+"***" {
 			t.Errorf("on the pool %s: %+v", pool, a)
@@ -58,19 +56,8 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("a definition that may have it: %+v", a)
 	}
 	s.must("secret", "rm", "token")
-	seen := 0
-	err := filepath.WalkDir(filepath.Dir(s.data), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		seen++
-		if bytes.Contains(data, []byte(canary)) {
-			t.Errorf("%s has the value", path)
-		}
-		return err
-	})
-	if err != nil || seen < 5 {
-		t.Errorf("%d files were looked at, %v", seen, err)
-	}
+	find := newSearcher(t, canary)
+	find.folder(t, "server's file", filepath.Dir(s.data))
+	find.folder(t, "runner's file", far)
+	find.check(t, "server's file", "runner's file")
 }

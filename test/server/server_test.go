@@ -76,6 +76,16 @@ func serverAt(t *testing.T, data string, flags ...string) *site {
 	return s
 }
 
+// replica returns a server that doesn't run yet. It has the keys, the certificate and the token of another one, unless that is nil.
+func replica(t *testing.T, of *site, flags ...string) *site {
+	t.Helper()
+	s := &site{t: t, flags: flags, data: filepath.Join(t.TempDir(), "data"), home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir()}
+	if of != nil {
+		command(t, "cp", "-a", of.data, s.data)
+	}
+	return s
+}
+
 // begin starts the server, and logs in.
 func (s *site) begin() {
 	t := s.t

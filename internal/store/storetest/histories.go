@@ -50,7 +50,8 @@ type input struct {
 	run     string
 	runner  string
 	attempt int
-	lapses  bool // the lease is over at once
+	status  run.State // of opEnd
+	lapses  bool      // the lease is over at once
 }
 
 type output struct {
@@ -127,8 +128,8 @@ func reportStep(s modelState, in input, out output, mine bool) (bool, any) {
 		return !mine || s.lapsed, s
 	}
 	if in.kind == opEnd {
-		again := s.phase == "over" && s.attempt == in.attempt && s.status == run.Succeeded
-		s.phase, s.status, s.runner = "over", run.Succeeded, ""
+		again := s.phase == "over" && s.attempt == in.attempt && s.status == in.status
+		s.phase, s.status, s.runner = "over", in.status, ""
 		return mine || again, s
 	}
 	s.reported, s.lapsed = true, in.lapses
@@ -318,7 +319,7 @@ func (w *worker) report() {
 	report := store.Report{Hold: hold, Runner: w.name, Lease: w.lease, First: 1, Count: 1, Encode: chunkOf("x", 1), State: run.Running}
 	in.kind = opReport
 	if w.random.IntN(2) == 0 {
-		in.kind, report.Count, report.Encode, report.Ended = opEnd, 0, nil, ended(run.Succeeded)
+		in.kind, in.status, report.Count, report.Encode, report.Ended = opEnd, run.Succeeded, 0, nil, ended(run.Succeeded)
 	}
 	w.r.do(in, func() output {
 		_, err := w.s.Report(ctx, report)
