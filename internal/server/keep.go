@@ -86,8 +86,8 @@ func (s *Server) forget(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if err := errors.Join(s.store.ForgetRunners(ctx, listed), s.store.ForgetAnswers(ctx)); err != nil && ctx.Err() == nil {
-			s.log.Error("forget runners and answers", "error", err)
+		if err := errors.Join(s.store.ForgetRunners(ctx, listed), s.store.ForgetAnswers(ctx), s.store.ForgetSessions(ctx, sessionIdle)); err != nil && ctx.Err() == nil {
+			s.log.Error("forget runners, answers and sessions", "error", err)
 		}
 		if s.keep.Audit > 0 && time.Since(removed) >= min(removeEvery, s.keep.Audit) {
 			removed = time.Now()

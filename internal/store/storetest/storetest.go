@@ -16,6 +16,7 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Sessions
 	store.Audit
 	store.Policies
 	store.Runners
@@ -65,6 +66,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Histories":         func(t *testing.T, s Store) { Histories(t, s) },
 		"Policies":          policies,
 		"Tokens":            tokens,
+		"Sessions":          sessions,
+		"SessionsAtOnce":    sessionsAtOnce,
+		"SessionOfExpiring": sessionOfExpiring,
 		"Audit":             auditLog,
 		"AuditRemoval":      auditRemoval,
 		"RemoveAtOnce":      func(t *testing.T, s Store) { RemoveAtOnce(t, s) },
