@@ -171,6 +171,7 @@ func New(o Options) *Server {
 	s.registerRunners()
 	s.registerTokens()
 	s.registerSessions()
+	s.registerStatistics()
 	s.registerSecrets()
 	s.registerAudit()
 	s.registerPolicies()
