@@ -310,7 +310,40 @@ func (s *site) fill(ctx context.Context, runs int) error {
 			return errors.Join(err, db.Close())
 		}
 	}
-	return db.Close()
+	// What would have been counted with the ends of the latest 100 hours and days, by its columns.
+	var columns, values []string
+	rows, err := db.QueryContext(ctx, `SELECT name FROM pragma_table_info('ended')`)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return errors.Join(err, rows.Close(), db.Close())
+		}
+		value, known := map[string]string{
+			"project": "'default'", "span": "s.column1", "tool": "CASE WHEN i % 51 = 50 THEN '*' ELSE 'tool-' || (i % 51) END",
+			"start": "(unixepoch() * 1000 / s.column1 - i / 51) * s.column1", "shard": "0",
+		}[name]
+		if !known {
+			value = "i % 97"
+		}
+		columns, values = append(columns, name), append(values, value)
+	}
+	_, err = db.ExecContext(ctx, `INSERT INTO ended (`+strings.Join(columns, ", ")+`) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 5099)
+		SELECT `+strings.Join(values, ", ")+` FROM n CROSS JOIN (VALUES (3600000), (86400000)) s`)
+	return errors.Join(err, rows.Err(), rows.Close(), db.Close())
+}
+
+// statistics asks for statistics since a while ago, and checks that they have something.
+func (s *site) statistics(ctx context.Context, tool, step string, ago time.Duration) func() error {
+	return func() error {
+		got, err := s.client.Statistics(ctx, "default", tool, step, time.Now().Add(-ago))
+		if err == nil && (got.Total.Runs == 0 || len(got.Tools) == 0) {
+			err = errors.New("the statistics are empty")
+		}
+		return err
+	}
 }
 
 func (s *site) lists(ctx context.Context, runs int) error {
@@ -348,6 +381,10 @@ func (s *site) lists(ctx context.Context, runs int) error {
 		}},
 		{"of a runner, all", func() error { return list(api.RunFilter{Runner: "r", Cursor: id()})() }},
 		{"of a state that none has", list(api.RunFilter{Status: []string{string(run.Lost)}})},
+		{"statistics of 24 hours", s.statistics(ctx, "", "hour", 23*time.Hour)},
+		{"statistics of 30 days", s.statistics(ctx, "", "day", 29*24*time.Hour)},
+		{"statistics of 100 days", s.statistics(ctx, "", "day", 99*24*time.Hour)},
+		{"statistics of a tool", s.statistics(ctx, "tool-7", "day", 99*24*time.Hour)},
 		{"open", func() error { _, err := s.client.Run(ctx, "default", id()); return err }},
 	} {
 		took := make([]time.Duration, 300)

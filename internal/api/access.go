@@ -28,3 +28,25 @@ type TokenList struct {
 	Tokens []Token `json:"tokens"`
 	Next   string  `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
 }
+
+// Me is who makes a request, and what it may do.
+type Me struct {
+	Name    string    `json:"name" doc:"of the token"`
+	Project string    `json:"project,omitempty" doc:"empty for all projects"`
+	Role    string    `json:"role"`
+	Roles   []string  `json:"roles" doc:"those that the role includes, with itself"`
+	Pool    string    `json:"pool,omitempty"`
+	Expires time.Time `json:"expires,omitzero" doc:"of the token"`
+	// Operations are the operationIds that the token may use, in its project or in all.
+	Operations []string        `json:"operations" doc:"the operationIds that the token may use, in its project or in all"`
+	Session    *BrowserSession `json:"session,omitempty" doc:"only if the request came with a session"`
+}
+
+// BrowserSession is the session of a browser.
+type BrowserSession struct {
+	Expires     time.Time `json:"expires" doc:"however often it is used"`
+	IdleSeconds int64     `json:"idle_seconds" doc:"it ends when it was unused for so long"`
+}
+
+// SessionHeader must be in a request that changes something with the cookie of a session: a page of another site can't set it.
+const SessionHeader = "X-Mayfly-Session"

@@ -378,6 +378,12 @@ func (c *Client) DeleteToken(ctx context.Context, in, name string) error {
 	return c.call(ctx, http.MethodDelete, tokens(in)+"/"+url.PathEscape(name), nil, nil)
 }
 
+// Me returns who the client's token is for, and what it may do.
+func (c *Client) Me(ctx context.Context) (*Me, error) {
+	out := &Me{}
+	return out, c.call(ctx, http.MethodGet, "/me", nil, out)
+}
+
 // Runners returns the runners.
 func (c *Client) Runners(ctx context.Context) (out []Runner, err error) {
 	err = c.call(ctx, http.MethodGet, "/runners", nil, &out)

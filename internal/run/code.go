@@ -51,6 +51,7 @@ const (
 	CodeInvalidRequest    Code = "invalid_request"
 	CodeUnauthenticated   Code = "unauthenticated"
 	CodeForbidden         Code = "forbidden"
+	CodeCrossSite         Code = "cross_site"
 	CodeNoSuchThing       Code = "no_such_resource"
 	CodeExists            Code = "already_exists"
 	CodeOver              Code = "already_ended"
@@ -133,6 +134,7 @@ func Codes() []CodeInfo {
 		{CodeInvalidRequest, failure, "a request to the server is malformed; `errors` has the places", "the server"},
 		{CodeUnauthenticated, failure, "the server doesn't know the token, or it has expired", "the server"},
 		{CodeForbidden, failure, "the token's role doesn't allow the request in that project", "the server"},
+		{CodeCrossSite, failure, "a browser's request with a session's cookie doesn't come from the server's own pages", "the server"},
 		{CodeNoSuchThing, failure, "the server has no such tool, version, run or content", "the server"},
 		{CodeExists, failure, "the server has one of that name already", "the server"},
 		{CodeOver, failure, "the run has ended already", "the server"},

@@ -25,6 +25,8 @@ const (
 	RoleAuthor   = "author"   // edits tools
 	RoleAdmin    = "admin"    // all of the project
 	RoleRunner   = "runner"   // carries out runs of its pool
+	// RoleAny is what an operation needs that every token may use. No token has it.
+	RoleAny = "any"
 )
 
 // roles has the order of the roles of people.
@@ -43,11 +45,17 @@ func hashOf(text string) []byte {
 	return sum[:]
 }
 
-// identity is who makes a request.
-type identity struct{ store.Token }
+// identity is who makes a request: a token, or a session that was made from it.
+type identity struct {
+	store.Token
+	session *store.Session // nil for the token itself
+}
 
 // has reports whether the token's role includes another one.
 func (i identity) has(role string) bool {
+	if role == RoleAny {
+		return true
+	}
 	if role == RoleRunner || i.Role == RoleRunner {
 		return i.Role == role
 	}
@@ -55,7 +63,7 @@ func (i identity) has(role string) bool {
 }
 
 func (i identity) may(project, role string) bool {
-	return i.has(role) && (role == RoleRunner || i.Project == "" || i.Project == project)
+	return i.has(role) && (role == RoleRunner || role == RoleAny || i.Project == "" || i.Project == project)
 }
 
 // refused says why the token may not do what needs a role in a project, or in all of them.
@@ -81,22 +89,61 @@ func who(ctx context.Context) identity {
 // roleKey is where an operation's role is in its metadata.
 const roleKey = "role"
 
+// credential is what a request has to say who makes it.
+type credential struct {
+	hash    []byte // of the token's or the session's text
+	session bool
+	given   bool
+}
+
+// credentialOf returns what a request has. A token goes before a session: the cookie comes with every request of a browser.
+func credentialOf(c huma.Context) credential {
+	if header := c.Header("Authorization"); header != "" {
+		text, ok := strings.CutPrefix(header, "Bearer ")
+		return credential{hash: hashOf(text), given: ok}
+	}
+	text, ok := sessionOf(c)
+	return credential{hash: hashOf(text), session: ok, given: ok}
+}
+
+// seen says whether a credential was valid when it was looked for last.
+func (s *Server) seen(by credential) bool {
+	if by.session {
+		return s.sessions.has(string(by.hash))
+	}
+	return s.tokens.has(string(by.hash))
+}
+
+// identify finds who has a credential. The error is store.ErrNotFound.
+func (s *Server) identify(ctx context.Context, by credential) (identity, error) {
+	if by.session {
+		one, err := s.session(ctx, by.hash)
+		return identity{one.Token, &one}, err
+	}
+	token, err := s.token(ctx, by.hash)
+	return identity{token, nil}, err
+}
+
 // authenticate lets a request pass if its token has the operation's role in the project of its address.
 func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	role, _ := c.Operation().Metadata[roleKey].(string)
-	text, ok := strings.CutPrefix(c.Header("Authorization"), "Bearer ")
+	by := credentialOf(c)
 	// A token that was valid before passes although others at its address fail.
-	hash := hashOf(text)
-	if !s.tokens.has(string(hash)) && !s.mayFail(c) {
+	if !s.seen(by) && !s.mayFail(c) {
 		return
 	}
-	if !ok {
+	if !by.given {
 		s.countFailure(c)
 		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the request has no token", "send Authorization: Bearer TOKEN; with mayfly: mayfly login URL --token-file FILE"))
 		return
 	}
-	token, err := s.token(c.Context(), hash)
+	who, err := s.identify(c.Context(), by)
 	switch {
+	case errors.Is(err, store.ErrNotFound) && by.session:
+		s.countFailure(c)
+		c.SetHeader("Set-Cookie", sessionCookie(c, "", -1))
+		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the session is unknown, or has ended", "sign in again with a token"))
+		return
 	case errors.Is(err, store.ErrNotFound):
 		s.countFailure(c)
 		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the token is unknown, has expired or is revoked", "log in with another one: mayfly login URL --token-file FILE"))
@@ -105,12 +152,17 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 		s.refuse(c, asProblem(s.explain(err, "token")))
 		return
 	}
-	who := identity{token}
 	if r, ok := c.Context().Value(recordKey{}).(*record); ok {
 		r.Actor, r.ActorProject = who.Name, who.Project
 	}
 	if !s.limitToken(c, who) {
 		return
+	}
+	if by.session {
+		if p := crossSite(c); p != nil {
+			s.refuse(c, p)
+			return
+		}
 	}
 	if !who.may(c.Param("project"), role) {
 		s.refuse(c, who.refused(c.Param("project"), role))
@@ -120,13 +172,18 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	next(huma.WithValue(c, identityKey{}, who))
 }
 
-// tokenEnded says whether the token of a stream has expired or was removed since the stream began. The runner in this process has none.
+// tokenEnded says whether the token of a stream, or its session, has expired or was removed since the stream began. The runner in this process
+// has none.
 func (s *Server) tokenEnded(ctx context.Context) bool {
-	hash := who(ctx).Hash
-	if hash == nil {
+	who := who(ctx)
+	if who.Hash == nil {
 		return false
 	}
-	_, err := s.token(ctx, hash)
+	by := credential{hash: who.Hash}
+	if who.session != nil {
+		by = credential{hash: who.session.Hash, session: true}
+	}
+	_, err := s.identify(ctx, by)
 	return errors.Is(err, store.ErrNotFound)
 }
 
@@ -158,7 +215,16 @@ func (s *Server) refuse(c huma.Context, p *api.Problem) {
 func operation(id, method, path, role, summary string) huma.Operation {
 	return huma.Operation{
 		OperationID: id, Method: method, Path: api.Prefix + path, Summary: summary,
-		Metadata: map[string]any{roleKey: role}, Security: []map[string][]string{{"token": {}}},
+		Metadata: map[string]any{roleKey: role}, Security: securityOf(role),
 		MaxBodyBytes: 4 << 20, BodyReadTimeout: 5 * time.Minute,
 	}
+}
+
+// securityOf describes what may say who asks. A session is never a runner's.
+func securityOf(role string) []map[string][]string {
+	all := []map[string][]string{{"token": {}}}
+	if role != RoleRunner {
+		all = append(all, map[string][]string{"session": {}})
+	}
+	return all
 }

@@ -80,14 +80,21 @@ func (s *Server) forget(ctx context.Context) {
 	tick := time.NewTicker(s.keep.Every)
 	defer tick.Stop()
 	removed := time.Now().Add(-removeEvery)
+	counted := removed
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		if err := errors.Join(s.store.ForgetRunners(ctx, listed), s.store.ForgetAnswers(ctx)); err != nil && ctx.Err() == nil {
-			s.log.Error("forget runners and answers", "error", err)
+		if err := errors.Join(s.store.ForgetRunners(ctx, listed), s.store.ForgetAnswers(ctx), s.store.ForgetSessions(ctx, sessionIdle)); err != nil && ctx.Err() == nil {
+			s.log.Error("forget runners, answers and sessions", "error", err)
+		}
+		if time.Since(counted) >= removeEvery {
+			counted = time.Now()
+			if err := s.store.ForgetEnds(ctx); err != nil && ctx.Err() == nil {
+				s.log.Error("forget old statistics", "error", err)
+			}
 		}
 		if s.keep.Audit > 0 && time.Since(removed) >= min(removeEvery, s.keep.Audit) {
 			removed = time.Now()

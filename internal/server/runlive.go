@@ -25,14 +25,17 @@ func (s *Server) registerRunLive() {
 // followRuns follows a page of a list. A page is what the reader shows, with the filters of the list, so it is sent whole: what a reader
 // would have to know to change its own page by the change of one run would be the store's.
 func (s *Server) followRuns(ctx context.Context, in *runQuery) (*huma.StreamResponse, error) {
+	more, leave := s.live.wait(anyRun) // before the first look, so that none is missed
 	list, err := s.listRuns(ctx, in)
 	if err != nil {
+		leave()
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {
+		defer leave()
 		_, w := humago.Unwrap(c)
 		streaming(w)
-		if err := s.streamRuns(c.Context(), w, in, &list.Body); err != nil {
+		if err := s.streamRuns(c.Context(), w, in, &list.Body, more); err != nil {
 			s.log.Debug("stream of a list ended", "project", in.Project, "error", err) // the reader comes back
 		}
 	}}, nil
@@ -42,10 +45,8 @@ func (s *Server) followRuns(ctx context.Context, in *runQuery) (*huma.StreamResp
 //
 //	event: runs
 //	data: {"runs":[…]}
-func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQuery, list *api.RunList) error {
+func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQuery, list *api.RunList, more <-chan struct{}) error {
 	out := http.NewResponseController(w)
-	more, leave := s.live.wait(anyRun)
-	defer leave()
 	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
 	var sent []byte

@@ -26,6 +26,7 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Sessions
 	store.Audit
 	store.Policies
 	store.Runners
@@ -74,9 +75,10 @@ type Server struct {
 	log        *slog.Logger
 	lease      time.Duration
 	poll       time.Duration
-	tools      *first[*loaded]       // by their digests
-	tokens     *recent[store.Token]  // by their hashes
-	policies   *recent[cachedPolicy] // by project
+	tools      *first[*loaded]        // by their digests
+	tokens     *recent[store.Token]   // by their hashes
+	sessions   *recent[store.Session] // by their hashes
+	policies   *recent[cachedPolicy]  // by project
 	limits     Limits
 	deadlines  deadlines
 	readAtOnce int
@@ -123,6 +125,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), tokens: newRecent[store.Token](tokenAge, mostTokens),
+		sessions: newRecent[store.Session](tokenAge, mostTokens),
 		policies: newRecent[cachedPolicy](policyAge, mostPolicies), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
 		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
 	}
@@ -136,7 +139,10 @@ func New(o Options) *Server {
 	config.OpenAPIPath, config.SchemasPath = openAPI, api.Prefix+"/schemas"
 	config.DocsPath = ""     // its page loads programs from elsewhere
 	config.CreateHooks = nil // they add a $schema to every answer
-	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token":   {Type: "http", Scheme: "bearer"},
+		"session": {Type: "apiKey", In: "cookie", Name: secureCookie, Description: "of a browser, made with begin-session; a request that isn't a GET also needs " + api.SessionHeader + ": 1"},
+	}
 	config.Transformers = append(config.Transformers, func(c huma.Context, _ string, answer any) (any, error) {
 		if p, ok := answer.(*api.Problem); ok {
 			s.auditProblem(c.Context(), p)
@@ -167,6 +173,8 @@ func New(o Options) *Server {
 	s.registerRequests()
 	s.registerRunners()
 	s.registerTokens()
+	s.registerSessions()
+	s.registerStatistics()
 	s.registerSecrets()
 	s.registerAudit()
 	s.registerPolicies()

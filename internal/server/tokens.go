@@ -109,6 +109,8 @@ func (s *Server) listTokens(ctx context.Context, project string, in *NamesPage) 
 }
 
 func (s *Server) deleteToken(ctx context.Context, project, name string) error {
-	defer s.tokens.forget(func(_ string, t store.Token) bool { return t.Project == project && t.Name == name })
+	is := func(t store.Token) bool { return t.Project == project && t.Name == name }
+	defer s.tokens.forget(func(_ string, t store.Token) bool { return is(t) })
+	defer s.sessions.forget(func(_ string, one store.Session) bool { return is(one.Token) })
 	return s.explain(s.store.RemoveToken(ctx, project, name), "token "+name)
 }

@@ -92,7 +92,7 @@ var (
 )
 
 // kinds are in the order in which a write that adds rows of several kinds needs them.
-var kinds = []*kind{newRuns, newRequests, newInQueue, newAnswers, newChunks, newResults, endedRuns, endedInFull, reportedOn, reportedAll, newEntries}
+var kinds = []*kind{newRuns, newRequests, newInQueue, newAnswers, newChunks, newResults, endedRuns, endedInFull, reportedOn, reportedAll, countedEnds, newEntries}
 
 // add has a row be written with others of its kind.
 func (t *tx) add(k *kind, row ...any) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,7 @@ type writer struct {
 	db      *sql.DB
 	d       dialect
 	wake    *wake
+	shard   int // of the rows in which ends are counted
 	waiting chan *write
 	// audited are those that write to the audit log, if there are several connections. Their groups commit one after another, since each
 	// holds the head of the log: on one connection they are few and large, and don't keep the others from other writes.
@@ -57,6 +59,9 @@ type writer struct {
 func newWriter(db *sql.DB, d dialect, wake *wake) *writer {
 	w := &writer{db: db, d: d, wake: wake, waiting: make(chan *write), closing: make(chan struct{})}
 	w.audited = w.waiting
+	if d.writers > 1 {
+		w.shard = rand.IntN(shards)
+	}
 	others := d.writers
 	if d.writers > 1 {
 		w.audited = make(chan *write)
@@ -182,6 +187,7 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 			t.take(one.ctx)
 		}
 	}
+	t.countEnds(w.shard)
 	last, err := t.chain(ctx)
 	if err != nil {
 		return c.rollback(ctx, err)

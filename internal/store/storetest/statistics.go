@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -65,5 +66,137 @@ func statistics(t *testing.T, s Store) {
 		if ends[i] != want || want.Tool == "" || want.Kind == "" || want.Started.IsZero() != (i == 1) {
 			t.Errorf("the end %+v, want %+v", ends[i], want)
 		}
+	}
+}
+
+// endedRuns ends runs of two tools, and a step: Ended counts those of no step by the hour and by the day.
+func endedRuns(t *testing.T, s Store) {
+	end := func(id, tool, parent string, status run.State) {
+		t.Helper()
+		r := newRun(id)
+		r.Tool, r.Parent = tool, store.Parent{Run: parent}
+		accept(t, s, r)
+		got := claim(t, s, store.Claim{Most: 1})
+		if len(got) != 1 || got[0].Run != id {
+			t.Fatalf("claimed %+v", got)
+		}
+		rep := report(got[0], 1, 1, "x")
+		rep.Ended = ended(status)
+		if _, err := s.Report(t.Context(), rep); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := s.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	end("1", "a", "", run.Succeeded)
+	end("2", "a", "", run.Succeeded)
+	end("3", "a", "", run.Failed)
+	end("4", "b", "", run.TimedOut)
+	end("5", "a", "4", run.Succeeded)
+	accept(t, s, newRun("6"))
+	if _, err := s.Cancel(t.Context(), "p", "6", *ended(run.Cancelled)); err != nil { // no runner had it
+		t.Fatal(err)
+	}
+	for _, days := range []bool{false, true} {
+		span := map[bool]time.Duration{false: time.Hour, true: 24 * time.Hour}[days]
+		f := store.EndedFilter{Project: "p", Since: before, Days: days}
+		tools, err := s.EndedOf(t.Context(), f)
+		if err != nil || len(tools) != 3 || tools[0].Tool != "a" || tools[1].Tool != "b" || tools[2].Tool != "t" {
+			t.Fatalf("tools %+v, %v", tools, err)
+		}
+		a, b, waited := tools[0], tools[1], tools[2]
+		if a.Status[run.Succeeded] != 2 || a.Status[run.Failed] != 1 || len(a.Status) != 2 || a.Took.Number() != 3 || a.WaitedMost > a.Waited {
+			t.Errorf("a: %+v", a)
+		}
+		if b.Status[run.TimedOut] != 1 || b.Took.Number() != 1 || waited.Status[run.Cancelled] != 1 || waited.Took.Number() != 0 {
+			t.Errorf("b: %+v, without a runner: %+v", b, waited)
+		}
+		for tool, want := range map[string]int64{"": 5, "a": 3, "b": 1, "none": 0} {
+			f.Tool = tool
+			spans, err := s.EndedOver(t.Context(), f)
+			sum := int64(0)
+			for _, e := range spans {
+				if !e.Start.Equal(e.Start.Truncate(span)) || e.Start.Before(before.Truncate(span)) {
+					t.Errorf("%s begins at %s", span, e.Start)
+				}
+				for _, n := range e.Status {
+					sum += n
+				}
+			}
+			if err != nil || sum != want || len(spans) > 2 { // the span may end between two runs
+				t.Errorf("of %q: %+v, %v", tool, spans, err)
+			}
+		}
+	}
+	for name, f := range map[string]store.EndedFilter{
+		"another project": {Project: "q", Since: before}, "another tool": {Project: "p", Tool: "c", Since: before}, "later": {Project: "p", Since: before.Add(25 * time.Hour), Days: true},
+	} {
+		over, err := s.EndedOver(t.Context(), f)
+		of, failed := s.EndedOf(t.Context(), f)
+		if err != nil || failed != nil || len(over)+len(of) != 0 {
+			t.Errorf("%s: %+v, %+v, %v, %v", name, over, of, err, failed)
+		}
+	}
+	if all, err := s.EndedOf(t.Context(), store.EndedFilter{Project: "p", Tool: "b", Since: before}); err != nil || len(all) != 1 || all[0].Tool != "b" {
+		t.Errorf("one tool: %+v, %v", all, err)
+	}
+	if err := s.ForgetEnds(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.EndedOf(t.Context(), store.EndedFilter{Project: "p", Since: before}); err != nil || len(all) == 0 {
+		t.Errorf("after forgetting what is old: %+v, %v", all, err)
+	}
+}
+
+// runningNow counts what runners have.
+func runningNow(t *testing.T, s Store) {
+	for _, id := range []string{"1", "2", "3"} {
+		accept(t, s, newRun(id))
+	}
+	claim(t, s, store.Claim{Most: 2})
+	if all, err := s.Running(t.Context(), "p"); err != nil || len(all) != 1 || all["t"] != 2 {
+		t.Errorf("running: %v, %v", all, err)
+	}
+	if all, err := s.Running(t.Context(), "q"); err != nil || len(all) != 0 {
+		t.Errorf("in another project: %v, %v", all, err)
+	}
+}
+
+// EndsAtOnce ends runs of some tools from several goroutines. No end is lost or counted twice.
+func EndsAtOnce(t *testing.T, stores ...Store) {
+	const each, tools = 30, 3
+	var ending sync.WaitGroup
+	for n := range 4 {
+		s := stores[n%len(stores)]
+		ending.Go(func() {
+			for i := range each {
+				r := newRun(fmt.Sprintf("%d-%d", n, i))
+				r.Tool = fmt.Sprint("t", i%tools)
+				to := &store.Lessee{Runner: "r", Lease: lease}
+				if err := s.Accept(t.Context(), r, to); err != nil {
+					t.Error(err)
+					return
+				}
+				rep := report(store.Claimed{Run: r.ID, Attempt: 1, Runner: "r"}, 1, 1, "x")
+				rep.Ended = ended(run.Succeeded)
+				if _, err := s.Report(t.Context(), rep); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	ending.Wait()
+	all, err := stores[0].EndedOf(t.Context(), store.EndedFilter{Project: "p", Days: true})
+	var sum store.Ends
+	for _, e := range all {
+		sum.Add(e)
+	}
+	if len(all) != tools {
+		t.Errorf("tools %+v", all)
+	}
+	if err != nil || sum.Status[run.Succeeded] != 4*each || sum.Took.Number() != 4*each {
+		t.Errorf("%+v, %v", sum, err)
 	}
 }

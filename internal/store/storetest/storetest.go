@@ -16,6 +16,7 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Sessions
 	store.Audit
 	store.Policies
 	store.Runners
@@ -66,12 +67,18 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Histories":         func(t *testing.T, s Store) { Histories(t, s) },
 		"Policies":          policies,
 		"Tokens":            tokens,
+		"Sessions":          sessions,
+		"SessionsAtOnce":    sessionsAtOnce,
+		"SessionOfExpiring": sessionOfExpiring,
 		"Audit":             auditLog,
 		"AuditRemoval":      auditRemoval,
 		"RemoveAtOnce":      func(t *testing.T, s Store) { RemoveAtOnce(t, s) },
 		"AuditAtOnce":       func(t *testing.T, s Store) { AuditAtOnce(t, s) },
 		"Runners":           runners,
 		"Statistics":        statistics,
+		"EndedRuns":         endedRuns,
+		"RunningNow":        runningNow,
+		"EndsAtOnce":        func(t *testing.T, s Store) { EndsAtOnce(t, s) },
 		"Once":              once,
 		"OnceAtOnce":        func(t *testing.T, s Store) { OnceAtOnce(t, s) },
 		"SetAtOnce":         func(t *testing.T, s Store) { SetAtOnce(t, s) },
