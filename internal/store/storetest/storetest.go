@@ -85,6 +85,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"SetAtOnce":         func(t *testing.T, s Store) { SetAtOnce(t, s) },
 		"Secrets":           secrets,
 		"SecretsMeanwhile":  secretsMeanwhile,
+		"SecretHistory":     secretHistory,
 		"Workflows":         workflows,
 		"WorkflowFence":     workflowFence,
 		"WorkflowEnds":      workflowEnds,
