@@ -24,6 +24,7 @@ type AuditList struct {
 type AuditFilter struct {
 	First         bool // the first of the log, instead of the latest
 	Actor, Action string
+	Subject       string
 	Since         time.Time
 	Limit         int
 	Cursor        string
@@ -48,6 +49,7 @@ func (c *Client) Audit(ctx context.Context, in string, f AuditFilter) (*AuditLis
 	}
 	set("actor", f.Actor)
 	set("action", f.Action)
+	set("subject", f.Subject)
 	set("cursor", f.Cursor)
 	path := "/audit"
 	if in != "" {

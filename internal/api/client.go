@@ -400,6 +400,12 @@ func (c *Client) Secrets(ctx context.Context, in string) ([]Secret, error) {
 	return every(ctx, c, project(in)+"/secrets", func(l *SecretList) ([]Secret, string) { return l.Secrets, l.Next })
 }
 
+// Secret returns a secret with its versions and uses, without values.
+func (c *Client) Secret(ctx context.Context, in, name string) (*SecretHistory, error) {
+	out := &SecretHistory{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/secrets/"+url.PathEscape(name), nil, out)
+}
+
 // SetSecret sets a secret, or which tools may use it, if its ETag has tag; "" is any.
 func (c *Client) SetSecret(ctx context.Context, in, name, tag string, n *SetSecret) (*Secret, error) {
 	out, header := &Secret{}, http.Header{}

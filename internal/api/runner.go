@@ -134,6 +134,8 @@ type Runner struct {
 	Slots    int       `json:"slots"`
 	Busy     int       `json:"busy"`
 	Capacity Capacity  `json:"capacity,omitzero"`
+	Used     Capacity  `json:"used,omitzero" doc:"what the runs that it has ask for"`
+	Runs     []string  `json:"runs" doc:"the ids of the runs that it has; for a project, only its own"`
 	State    string    `json:"state" enum:"ready,draining,away"`
 	LastSeen time.Time `json:"last_seen"`
 }

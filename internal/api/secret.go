@@ -26,3 +26,25 @@ type SecretList struct {
 	Secrets []Secret `json:"secrets"`
 	Next    string   `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
 }
+
+// SecretHistory is a secret with its latest versions and uses, at most 100 of each, the newest first. No value is in it.
+type SecretHistory struct {
+	Secret
+	Versions []SecretVersion `json:"versions" doc:"at most 100, the newest first; only the newest one is kept"`
+	Uses     []SecretUse     `json:"uses" doc:"the latest 100 runs that had it, the newest first"`
+}
+
+// SecretVersion is a version of a secret.
+type SecretVersion struct {
+	Version int       `json:"version"`
+	Set     time.Time `json:"set"`
+	SetBy   string    `json:"set_by"`
+}
+
+// SecretUse is a run that had a secret.
+type SecretUse struct {
+	Run     string    `json:"run"`
+	Tool    string    `json:"tool,omitempty" doc:"empty for a definition that came with the request, and for a run that was removed"`
+	Used    time.Time `json:"used"`
+	Version int       `json:"version"`
+}

@@ -81,6 +81,7 @@ them first. With --json each is a line of JSON.`,
 	fl.BoolVar(&f.allProjects, "all-projects", false, "entries of the whole server, instead of those about the context's project")
 	fl.StringVar(&f.filter.Actor, "actor", "", "only what was done with the token of this `NAME`")
 	fl.StringVar(&f.filter.Action, "action", "", "only this `ACTION`, such as create-run or use-secrets")
+	fl.StringVar(&f.filter.Subject, "subject", "", "only what was about `SUBJECT`, such as runs/ID or secrets/NAME")
 	fl.StringVar(&f.since, "since", "", "only entries from `TIME` on: 2026-01-31, 2026-01-31T12:00:00Z, or 24h or 7d for the last 24 hours or 7 days")
 	fl.IntVar(&f.filter.Limit, "limit", 50, "print at most `N` entries, up to 1000")
 	fl.BoolVar(&f.whole, "all", false, "all entries")

@@ -120,12 +120,13 @@ func addressOf(remote string) string {
 
 // AuditQuery selects entries of the audit log.
 type AuditQuery struct {
-	Order  string    `query:"order" enum:"latest,first" default:"latest" doc:"which entries come first: the latest, or the first of the log"`
-	Actor  string    `query:"actor" maxLength:"253" doc:"only what was done with the token of this name"`
-	Action string    `query:"action" maxLength:"64" doc:"only this action"`
-	Since  time.Time `query:"since" doc:"only entries from this time on"`
-	Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"50"`
-	Cursor string    `query:"cursor" pattern:"^[0-9]{0,18}$" doc:"next of the page before"`
+	Order   string    `query:"order" enum:"latest,first" default:"latest" doc:"which entries come first: the latest, or the first of the log"`
+	Actor   string    `query:"actor" maxLength:"253" doc:"only what was done with the token of this name"`
+	Action  string    `query:"action" maxLength:"64" doc:"only this action"`
+	Subject string    `query:"subject" maxLength:"1024" doc:"only what was about this, such as runs/ID or secrets/NAME"`
+	Since   time.Time `query:"since" doc:"only entries from this time on"`
+	Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	Cursor  string    `query:"cursor" pattern:"^[0-9]{0,18}$" doc:"next of the page before"`
 }
 
 func (s *Server) registerAudit() {
@@ -144,7 +145,7 @@ func (s *Server) registerAudit() {
 }
 
 func (s *Server) listAudit(ctx context.Context, project string, q *AuditQuery) (*body[api.AuditList], error) {
-	f := store.AuditFilter{Project: project, Actor: q.Actor, Action: q.Action, Since: q.Since, Latest: q.Order == "latest", Most: q.Limit + 1}
+	f := store.AuditFilter{Project: project, Actor: q.Actor, Action: q.Action, Subject: q.Subject, Since: q.Since, Latest: q.Order == "latest", Most: q.Limit + 1}
 	if q.Cursor != "" {
 		at, err := strconv.ParseInt(q.Cursor, 10, 64)
 		if err != nil {

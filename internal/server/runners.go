@@ -345,17 +345,13 @@ func (s *Server) saw(ctx context.Context, l *line, h *api.Hello) error {
 const listed = 24 * time.Hour
 
 func (s *Server) listRunners(ctx context.Context, _ *struct{}) (*body[[]api.Runner], error) {
-	all, err := s.store.Runners(ctx, listed)
-	if err != nil {
-		return nil, s.explain(err, "runner")
+	return s.runnersFor(ctx, "")
+}
+
+func (s *Server) runnerOf(r store.Runner) api.Runner {
+	return api.Runner{
+		Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: s.stateOf(r), LastSeen: time.Now().UTC().Add(-r.Silent).Truncate(time.Millisecond),
 	}
-	out := &body[[]api.Runner]{Body: []api.Runner{}}
-	for _, r := range all {
-		out.Body = append(out.Body, api.Runner{
-			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: s.stateOf(r), LastSeen: time.Now().UTC().Add(-r.Silent).Truncate(time.Millisecond),
-		})
-	}
-	return out, nil
 }
 
 // These are the states of a runner.

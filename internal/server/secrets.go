@@ -31,6 +31,7 @@ import (
 func (s *Server) registerSecrets() {
 	at := "/projects/{project}/secrets"
 	huma.Register(s.api, operation("list-secrets", http.MethodGet, at, RoleViewer, "List secrets, without values"), s.listSecrets)
+	huma.Register(s.api, operation("get-secret", http.MethodGet, at+"/{secret}", RoleViewer, "Get a secret with its latest versions and uses, without values"), s.getSecret)
 	huma.Register(s.api, operation("set-secret", http.MethodPut, at+"/{secret}", RoleAuthor, "Set a secret, or which tools may use it"), s.setSecret)
 	huma.Register(s.api, operation("delete-secret", http.MethodDelete, at+"/{secret}", RoleAuthor, "Remove a secret"), s.deleteSecret)
 	huma.Register(s.api, operation("rotate-keys", http.MethodPost, "/keys/rotate", RoleAdmin, "Make a new key, and wrap all secrets for it"), s.rotateKeys)
@@ -107,6 +108,41 @@ func (s *Server) listSecrets(ctx context.Context, in *struct {
 		out.Body.Secrets = append(out.Body.Secrets, secretOf(one))
 	}
 	return out, nil
+}
+
+func (s *Server) getSecret(ctx context.Context, in *struct {
+	InProject
+	SecretName
+},
+) (*struct {
+	ETag string `header:"ETag"`
+	Body api.SecretHistory
+}, error,
+) {
+	what := "secret " + in.Secret
+	one, err := s.store.Secret(ctx, in.Project, in.Secret)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	versions, err := s.store.SecretVersions(ctx, in.Project, in.Secret)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	uses, err := s.store.SecretUses(ctx, in.Project, in.Secret)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	out := api.SecretHistory{Secret: secretOf(one), Versions: []api.SecretVersion{}, Uses: []api.SecretUse{}}
+	for _, v := range versions {
+		out.Versions = append(out.Versions, api.SecretVersion(v))
+	}
+	for _, u := range uses {
+		out.Uses = append(out.Uses, api.SecretUse(u))
+	}
+	return &struct {
+		ETag string `header:"ETag"`
+		Body api.SecretHistory
+	}{strconv.Quote(tagOf(one)), out}, nil
 }
 
 func (s *Server) setSecret(ctx context.Context, in *struct {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 // TestSecretMeanwhile has two people change which tools may use a secret: the second one doesn't overwrite what the first has done.
@@ -44,5 +45,37 @@ func TestSecretMeanwhile(t *testing.T) {
 		if status != want || want == 200 && !strings.HasPrefix(etag, `"`) {
 			t.Errorf("%s %s: status %d, ETag %s", name, header, status, etag)
 		}
+	}
+}
+
+// TestSecretHistory reads a secret with who has set it and which run had it. No value is in the answer.
+func TestSecretHistory(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, "own author")
+	for range 2 {
+		if _, err := c.SetSecret(t.Context(), "own", "db", "", &api.SetSecret{Value: new("Y2FuYXJ5")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.store.Accept(t.Context(), store.NewRun{ID: "a", Project: "own", Tool: "t", Pool: "other", Request: []byte("{}")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.store.UsedSecrets(t.Context(), "own", []string{"db"}, "a"); err != nil {
+		t.Fatal(err)
+	}
+	one, err := r.client(t, "own viewer").Secret(t.Context(), "own", "db")
+	if err != nil || one.Name != "db" || one.Version != 2 || one.ETag == "" || len(one.Versions) != 2 || one.Versions[1].Version != 1 || one.Versions[0].SetBy != "author" ||
+		len(one.Uses) != 1 || one.Uses[0].Run != "a" || one.Uses[0].Tool != "t" || one.Uses[0].Version != 2 {
+		t.Errorf("%+v, %v", one, err)
+	}
+	if _, body := r.browse(t, browsed{method: "GET", path: "/projects/own/secrets/db", token: r.tokens["own viewer"]}); strings.Contains(body, "canary") || strings.Contains(body, "Y2FuYXJ5") {
+		t.Errorf("the answer has the value: %s", body)
+	}
+	page, err := r.client(t, RoleAdmin).Audit(t.Context(), "own", api.AuditFilter{Subject: "secrets/db"})
+	if err != nil || len(page.Entries) != 2 || page.Entries[0].Action != "set-secret" {
+		t.Errorf("the audit log about it: %+v, %v", page, err)
+	}
+	if page, err := r.client(t, RoleAdmin).Audit(t.Context(), "own", api.AuditFilter{Subject: "secrets/d"}); err != nil || len(page.Entries) != 0 {
+		t.Errorf("the audit log about another one: %+v, %v", page, err)
 	}
 }

@@ -27,6 +27,7 @@ type Store interface {
 	store.Runs
 	store.Access
 	store.Sessions
+	store.Projects
 	store.Audit
 	store.Policies
 	store.Runners
@@ -175,6 +176,7 @@ func New(o Options) *Server {
 	s.registerTokens()
 	s.registerSessions()
 	s.registerStatistics()
+	s.registerProjects()
 	s.registerSecrets()
 	s.registerAudit()
 	s.registerPolicies()

@@ -366,7 +366,7 @@ func TestSecureCookie(t *testing.T) {
 	r := newRig(t)
 	front := httptest.NewTLSServer(r.Handler())
 	defer front.Close()
-	send := func(method, path string, header map[string]string) *http.Response {
+	send := func(method, path string, header map[string]string) visited {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, front.URL+api.Prefix+path, nil)
 		if err != nil {
@@ -380,7 +380,7 @@ func TestSecureCookie(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		return resp
+		return visited{resp.StatusCode, resp.Header, resp.Cookies()}
 	}
 	resp := send("POST", "/session", map[string]string{"Authorization": "Bearer " + r.tokens[RoleViewer]})
 	if len(resp.Cookies()) != 1 {

@@ -125,16 +125,22 @@ func (s *Server) statisticsOfNow(ctx context.Context, project string) (now api.S
 	if err != nil {
 		return now, err
 	}
-	now.Pools = []api.PoolSlots{}
-	for _, r := range runners { // by pool
+	now.Pools = s.slotsOf(runners)
+	return now, nil
+}
+
+// slotsOf returns the slots of the pools that have runners which aren't away. The runners are by pool.
+func (s *Server) slotsOf(runners []store.Runner) []api.PoolSlots {
+	pools := []api.PoolSlots{}
+	for _, r := range runners {
 		state := s.stateOf(r)
 		if state == runnerAway {
 			continue
 		}
-		if n := len(now.Pools); n == 0 || now.Pools[n-1].Pool != r.Pool {
-			now.Pools = append(now.Pools, api.PoolSlots{Pool: r.Pool})
+		if n := len(pools); n == 0 || pools[n-1].Pool != r.Pool {
+			pools = append(pools, api.PoolSlots{Pool: r.Pool})
 		}
-		pool := &now.Pools[len(now.Pools)-1]
+		pool := &pools[len(pools)-1]
 		pool.Runners++
 		pool.Slots += r.Slots
 		pool.Busy += r.Busy
@@ -142,5 +148,5 @@ func (s *Server) statisticsOfNow(ctx context.Context, project string) (now api.S
 			pool.Free += max(0, r.Slots-r.Busy)
 		}
 	}
-	return now, nil
+	return pools
 }

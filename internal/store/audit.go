@@ -34,6 +34,7 @@ type Audit interface {
 type AuditFilter struct {
 	Project       string
 	Actor, Action string
+	Subject       string
 	Since         time.Time
 	After, Before int64 // only entries with higher and with lower numbers
 	Latest        bool

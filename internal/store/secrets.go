@@ -22,7 +22,11 @@ type Secrets interface {
 	UsedSecrets(ctx context.Context, project string, names []string, run string) error
 	// RewrapSecret replaces what is sealed, if it is still the given one.
 	RewrapSecret(ctx context.Context, s Secret, sealed []byte) error
-	// RemoveSecret removes a secret. The error is ErrNotFound.
+	// SecretVersions returns who has set the latest SecretHistory versions of a secret, the newest first.
+	SecretVersions(ctx context.Context, project, name string) ([]SecretVersion, error)
+	// SecretUses returns the latest SecretHistory runs that had a secret, the newest first.
+	SecretUses(ctx context.Context, project, name string) ([]SecretUse, error)
+	// RemoveSecret removes a secret, with its versions and uses. The error is ErrNotFound.
 	RemoveSecret(ctx context.Context, project, name string) error
 }
 
@@ -36,4 +40,22 @@ type Secret struct {
 	SetBy         string
 	Used          time.Time // zero if no run has had it
 	UsedBy        string    // the run that had it last
+}
+
+// SecretHistory is how many versions and uses of a secret are kept.
+const SecretHistory = 100
+
+// SecretVersion is a version of a secret, without what is sealed.
+type SecretVersion struct {
+	Version int
+	Set     time.Time
+	SetBy   string
+}
+
+// SecretUse is a run that had a secret.
+type SecretUse struct {
+	Run     string
+	Tool    string // empty if the run was removed, or its definition came with the request
+	Used    time.Time
+	Version int
 }

@@ -64,9 +64,9 @@ const (
 // EndedFilter selects what EndedOver and EndedOf return.
 type EndedFilter struct {
 	Project string
-	Tool    string // "" for all
+	Tool    string    // "" for all
 	Since   time.Time // from the begin of the span on that has it
-	Days    bool // spans of a day instead of an hour; both begin by UTC
+	Days    bool      // spans of a day instead of an hour; both begin by UTC
 }
 
 // Ends is how runs ended.

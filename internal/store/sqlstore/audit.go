@@ -86,6 +86,9 @@ func (s *Store) Entries(ctx context.Context, f store.AuditFilter) ([]audit.Entry
 	if f.Action != "" {
 		and("action = ?", f.Action)
 	}
+	if f.Subject != "" {
+		and("subject = ?", f.Subject)
+	}
 	if !f.Since.IsZero() {
 		and("at >= ?", f.Since.UnixMilli())
 	}

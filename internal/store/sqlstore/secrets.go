@@ -56,10 +56,13 @@ func (s *Store) SetSecret(ctx context.Context, n store.Secret, was *store.Secret
 			tools = CASE WHEN ? THEN secrets.tools ELSE excluded.tools END, set_at = excluded.set_at,
 			set_by = excluded.set_by WHERE secrets.version = excluded.version - 1 AND secrets.set_at = ? AND secrets.tools = ? RETURNING `+secretColumns,
 			n.Project, n.Name, version+1, sealed, string(tools), now, n.SetBy, n.Tools == nil, at, old)
-		if err == nil && is.Version == 0 {
-			err = errTaken
+		switch {
+		case err != nil:
+			return err
+		case is.Version == 0:
+			return errTaken
 		}
-		return err
+		return addSecretVersion(ctx, tx, is)
 	})
 	return is, err
 }
@@ -134,6 +137,9 @@ func (s *Store) UsedSecrets(ctx context.Context, project string, names []string,
 			if _, err := tx.exec(ctx, `UPDATE secrets SET used = NOW, used_by = ? WHERE project = ? AND name = ?`, run, project, name); err != nil {
 				return err
 			}
+			if err := addSecretUse(ctx, tx, project, name, run); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
@@ -149,5 +155,16 @@ func (s *Store) RewrapSecret(ctx context.Context, one store.Secret, sealed []byt
 
 // RemoveSecret implements store.Secrets.
 func (s *Store) RemoveSecret(ctx context.Context, project, name string) error {
-	return s.change(ctx, `DELETE FROM secrets WHERE project = ? AND name = ?`, project, name)
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		n, err := tx.exec(ctx, `DELETE FROM secrets WHERE project = ? AND name = ?`, project, name)
+		if err == nil && n == 0 {
+			err = refused{store.ErrNotFound}
+		}
+		for _, q := range []string{`DELETE FROM secret_versions WHERE project = ? AND name = ?`, `DELETE FROM secret_uses WHERE project = ? AND name = ?`} {
+			if err == nil {
+				_, err = tx.exec(ctx, q, project, name)
+			}
+		}
+		return err
+	})
 }

@@ -190,3 +190,56 @@ func SetAtOnce(t *testing.T, stores ...Store) {
 		}
 	}
 }
+
+// secretHistory has more versions and uses of a secret than are kept.
+func secretHistory(t *testing.T, s Store) {
+	ctx := t.Context()
+	set := func(by string) {
+		t.Helper()
+		if _, err := s.SetSecret(ctx, store.Secret{Project: "p", Name: "a", SetBy: by}, nil, func(int, time.Time) ([]byte, error) { return []byte("sealed"), nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("ada")
+	set("bob")
+	accept(t, s, newRun("run-000"))
+	const more = 3
+	for n := range store.SecretHistory + more {
+		if err := s.UsedSecrets(ctx, "p", []string{"a", "none"}, fmt.Sprintf("run-%03d", n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.UsedSecrets(ctx, "p", []string{"a"}, "run-102"); err != nil { // another attempt
+		t.Fatal(err)
+	}
+	uses, err := s.SecretUses(ctx, "p", "a")
+	if err != nil || len(uses) != store.SecretHistory || uses[0].Run != "run-102" || uses[99].Run != "run-003" || uses[0].Version != 2 || uses[0].Used.IsZero() {
+		t.Errorf("%d uses: %+v, %v", len(uses), uses, err)
+	}
+	if versions, err := s.SecretVersions(ctx, "p", "a"); err != nil || len(versions) != 2 || versions[0].Version != 2 || versions[0].SetBy != "bob" || versions[1].SetBy != "ada" || versions[1].Set.IsZero() {
+		t.Errorf("versions: %+v, %v", versions, err)
+	}
+	for range store.SecretHistory {
+		set("eve")
+	}
+	if versions, err := s.SecretVersions(ctx, "p", "a"); err != nil || len(versions) != store.SecretHistory || versions[99].Version != more {
+		t.Errorf("%d versions, %v", len(versions), err)
+	}
+	if err := s.UsedSecrets(ctx, "p", []string{"a"}, "run-000"); err != nil { // an old run that waited for long
+		t.Fatal(err)
+	}
+	if err := s.RemoveSecret(ctx, "p", "a"); err != nil {
+		t.Fatal(err)
+	}
+	versions, err := s.SecretVersions(ctx, "p", "a")
+	if uses, failed := s.SecretUses(ctx, "p", "a"); err != nil || failed != nil || len(versions)+len(uses) != 0 {
+		t.Errorf("of a secret that was removed: %v, %v, %v, %v", versions, uses, err, failed)
+	}
+	set("ada")
+	if err := s.UsedSecrets(ctx, "p", []string{"a"}, "run-000"); err != nil {
+		t.Fatal(err)
+	}
+	if uses, err := s.SecretUses(ctx, "p", "a"); err != nil || len(uses) != 1 || uses[0].Tool != "t" || uses[0].Version != 1 {
+		t.Errorf("set again: %+v, %v", uses, err)
+	}
+}

@@ -115,19 +115,7 @@ func endedRuns(t *testing.T, s Store) {
 		}
 		for tool, want := range map[string]int64{"": 5, "a": 3, "b": 1, "none": 0} {
 			f.Tool = tool
-			spans, err := s.EndedOver(t.Context(), f)
-			sum := int64(0)
-			for _, e := range spans {
-				if !e.Start.Equal(e.Start.Truncate(span)) || e.Start.Before(before.Truncate(span)) {
-					t.Errorf("%s begins at %s", span, e.Start)
-				}
-				for _, n := range e.Status {
-					sum += n
-				}
-			}
-			if err != nil || sum != want || len(spans) > 2 { // the span may end between two runs
-				t.Errorf("of %q: %+v, %v", tool, spans, err)
-			}
+			endedOver(t, s, f, span, want)
 		}
 	}
 	for name, f := range map[string]store.EndedFilter{
@@ -147,6 +135,24 @@ func endedRuns(t *testing.T, s Store) {
 	}
 	if all, err := s.EndedOf(t.Context(), store.EndedFilter{Project: "p", Since: before}); err != nil || len(all) == 0 {
 		t.Errorf("after forgetting what is old: %+v, %v", all, err)
+	}
+}
+
+// endedOver checks how many runs ended in the spans from a time on.
+func endedOver(t *testing.T, s Store, f store.EndedFilter, span time.Duration, want int64) {
+	t.Helper()
+	spans, err := s.EndedOver(t.Context(), f)
+	sum := int64(0)
+	for _, e := range spans {
+		if !e.Start.Equal(e.Start.Truncate(span)) || e.Start.Before(f.Since.Truncate(span)) {
+			t.Errorf("%s begins at %s", span, e.Start)
+		}
+		for _, n := range e.Status {
+			sum += n
+		}
+	}
+	if err != nil || sum != want || len(spans) > 2 { // the span may end between two runs
+		t.Errorf("of %q: %+v, %v", f.Tool, spans, err)
 	}
 }
 

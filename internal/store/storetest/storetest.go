@@ -17,6 +17,7 @@ type Store interface {
 	store.Runs
 	store.Access
 	store.Sessions
+	store.Projects
 	store.Audit
 	store.Policies
 	store.Runners
@@ -66,6 +67,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ClaimsAtOnce":      func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
 		"Histories":         func(t *testing.T, s Store) { Histories(t, s) },
 		"Policies":          policies,
+		"Projects":          projects,
 		"Tokens":            tokens,
 		"Sessions":          sessions,
 		"SessionsAtOnce":    sessionsAtOnce,
@@ -84,6 +86,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"SetAtOnce":         func(t *testing.T, s Store) { SetAtOnce(t, s) },
 		"Secrets":           secrets,
 		"SecretsMeanwhile":  secretsMeanwhile,
+		"SecretHistory":     secretHistory,
 		"Workflows":         workflows,
 		"WorkflowFence":     workflowFence,
 		"WorkflowEnds":      workflowEnds,
