@@ -161,15 +161,27 @@ test-full: build ## run the long tests at full length: 10 GB of log, 200 cancell
 	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout $(PATIENCE) -v -run '^TestI(04|17|18)' ./test/security
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '^TestKilled|^TestManyItems' ./test/workflow
 
-# The faults of docs/SERVER.md, and requests derived from the API's description. A sample of each is in make test.
-FAULTS := ^Test(Kills|PowerLoss|Stopped|DiskFull|RunnerDiskFull|WorkflowOutlivesTheServer|Restart|ServerAway|Clocks)$$
+# The faults that a server and its runners survive, and requests derived from the API's description. A sample of each is in make test.
+#
+#	killed servers, runners and sandboxes   TestKills, TestKilledRunner, TestRestart, TestWorkflowOutlivesTheServer
+#	histories against a model               TestKills; Histories of package sqlstore
+#	a stopped runner                        TestStopped
+#	a server that is away                   TestServerAway
+#	a power loss                            TestPowerLoss
+#	a partition from the database           TestPartition; TestPostgresRestarts of package sqlstore
+#	a full disk                             TestDiskFull, TestRunnerDiskFull
+#	clocks an hour apart                    TestClocks
+#	a cancel across servers                 TestCancelReaches
+#	a canary secret                         TestCanary, TestSearcher, TestSecrets, TestTraces
+#	roles, and every endpoint fuzzed        TestRoles, TestAnswersAsDescribed of package server
+FAULTS := ^Test(Kills|KilledRunner|PowerLoss|Stopped|DiskFull|RunnerDiskFull|WorkflowOutlivesTheServer|Restart|ServerAway|Clocks|Partition|CancelReaches|Canary|Searcher|Secrets|Traces)$$
 
 .PHONY: test-faults
-test-faults: build ## kill the server, its runners and sandboxes 100 times, take its power, its disk, its clock and its network: half an hour (as root)
+test-faults: build ## kill the server, its runners and sandboxes 100 times, take its power, its disk, its clock, its network and its database: half an hour (as root)
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '$(FAULTS)' ./test/server
 	go test -count=20 -timeout $(PATIENCE) -run '^Test(SQLite|Postgres)$$/^Histories$$|^TestPostgres$$/^Replicas$$/^Histories$$|^TestHistoriesCanFail$$' ./internal/store/sqlstore
 	go test -count=5 -timeout $(PATIENCE) -run '^TestPostgresRestarts' ./internal/store/sqlstore
-	go test -count=1 -timeout $(PATIENCE) -run '^TestAnswersAsDescribed$$' ./internal/server -rapid.checks=5000 -rapid.nofailfile
+	go test -count=1 -timeout $(PATIENCE) -run '^Test(Roles|AnswersAsDescribed)$$' ./internal/server -rapid.checks=5000 -rapid.nofailfile
 
 .PHONY: test-release
 test-release: release ## test the whole release, and that two builds without a cache are the same (as root)

@@ -94,7 +94,9 @@ func wrongClock(daemon string, d time.Duration) func(*exec.Cmd) {
 	}
 }
 
-// TestClocks builds Go's package time with a clock that is wrong, and in full a mayflyd with it.
+// TestClocks builds Go's package time with a clock that is wrong, and in full a mayflyd with it. Nothing shorter has a process with a wrong clock: all
+// that mayflyd has depends on package time, so it is compiled anew, for minutes; a time namespace has other clocks than the one of the date
+// (time_namespaces(7)); and a static program, which asks the kernel's page for the time, takes no other library and makes no call that could be changed.
 func TestClocks(t *testing.T) {
 	dir := t.TempDir()
 	overlay := shiftedTime(t, dir)

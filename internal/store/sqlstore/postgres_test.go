@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,6 +60,10 @@ func TestPostgres(t *testing.T) {
 	t.Run("ManyTogether", func(t *testing.T) { manyTogether(t, openPostgres(t, server.Database(t))) })
 	t.Run("Large", func(t *testing.T) { sendLarge(t, openPostgres(t, server.Database(t))) })
 	t.Run("StepFirst", func(t *testing.T) { stepFirst(t, openPostgres(t, server.Database(t))) })
+	t.Run("StepEnds", func(t *testing.T) {
+		address := server.Database(t)
+		stepEnds(t, openPostgres(t, address), openPostgres(t, address))
+	})
 	t.Run("Overtaken", func(t *testing.T) {
 		address := server.Database(t)
 		overtaken(t, openPostgres(t, address), openPostgres(t, address))
@@ -491,5 +496,66 @@ func stepFirst(t *testing.T, s *Store) {
 	var p *pgconn.PgError
 	if !errors.As(locked, &p) || p.Code != lockNotAvailable {
 		t.Errorf("the step can be locked by another one: %v", locked)
+	}
+}
+
+// stepEnds has a step end while its workflow goes forward on another server, which asks for the end of that step: one of them waits for the other, and
+// the database gives neither up, as it does one of two that wait for each other.
+func stepEnds(t *testing.T, s, other *Store) {
+	ctx := t.Context()
+	err := s.AcceptWorkflow(ctx, store.NewRun{ID: "w", Project: "p", Tool: "w", Kind: "workflow", Request: []byte("{}")}, store.StepForward{Run: "w", Within: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := store.NewRun{ID: "s", Project: "p", Tool: "t", Kind: "tool", Pool: "default", Request: []byte("{}"), Parent: store.Parent{Run: "w", Step: "a"}}
+	if err := s.Accept(ctx, n, &store.Lessee{Runner: "p/x@1", Lease: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	encode := func(before int64) (store.Chunk, error) {
+		return store.Chunk{First: before + 1, Last: before + 1, Data: []byte("y")}, nil
+	}
+	var failed atomic.Int64
+	for _, one := range []*Store{s, other} {
+		one.Observe(func(w store.Written) {
+			if w.Failed {
+				failed.Add(1)
+			}
+		}, false)
+	}
+	begun := false
+	done := make(chan error, 1)
+	waits := func() bool {
+		n := 0
+		err := s.read(ctx, func(rows row) error { return rows.Scan(&n) },
+			`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+		if err != nil {
+			t.Error(err)
+		}
+		return n > 0 || err != nil
+	}
+	_, err = s.Report(ctx, store.Report{
+		Hold: store.Hold{Run: "s", Attempt: 1}, Runner: "p/x@1", Lease: time.Hour, First: 1, Count: 1, Encode: encode,
+		Ended: &store.Ended{Status: run.Succeeded, Result: []byte("{}")},
+		EncodeFor: func(_ store.Parent, before int64) (store.Chunk, error) {
+			if !begun {
+				begun = true
+				go func() {
+					done <- other.StepForward(ctx, store.StepForward{
+						Run: "w", Entries: [][]byte{[]byte("x")}, Within: time.Hour, End: []store.StepEnd{{Run: "s"}},
+						Encode: encode,
+					})
+				}()
+				for !waits() {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			return encode(before)
+		},
+	})
+	if err := errors.Join(err, <-done); err != nil {
+		t.Error(err)
+	}
+	if n := failed.Load(); n > 0 {
+		t.Errorf("the database has given up %d transactions in favour of others", n)
 	}
 }

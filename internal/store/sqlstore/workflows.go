@@ -131,6 +131,10 @@ func (s *Store) StepForward(ctx context.Context, f store.StepForward) error {
 }
 
 func forward(ctx context.Context, tx *tx, f store.StepForward) error {
+	at, found, err := lockFlow(ctx, tx, f)
+	if err != nil {
+		return err
+	}
 	deadline := `0`
 	args := []any{len(f.Entries), f.Seen}
 	if f.Within != 0 {
@@ -161,9 +165,15 @@ func forward(ctx context.Context, tx *tx, f store.StepForward) error {
 			return err
 		}
 	}
-	at, err := addEvents(ctx, tx, f.Run, f.Encode)
-	if err != nil {
-		return err
+	if len(f.End) > 0 {
+		if at, found, err = lockPosition(ctx, tx, f.Run); err != nil {
+			return err
+		}
+	}
+	if found {
+		if at, err = addEvents(ctx, tx, f.Run, at, f.Encode); err != nil {
+			return err
+		}
 	}
 	if f.Ended == nil {
 		return nil
@@ -178,15 +188,30 @@ func forward(ctx context.Context, tx *tx, f store.StepForward) error {
 	return err
 }
 
-// addEvents adds events to a run in the queue, and returns where its row is then.
-func addEvents(ctx context.Context, tx *tx, id string, encode func(before int64) (store.Chunk, error)) (at position, err error) {
-	found := false
+// lockFlow locks what a step forward changes, in the order in which a report on a step does: first the steps, then the run of the workflow in the
+// queue, and the workflow last. Two transactions that lock in different orders wait for each other, which PostgreSQL notices after a second.
+func lockFlow(ctx context.Context, tx *tx, f store.StepForward) (position, bool, error) {
+	for _, one := range f.End {
+		if err := tx.rows(ctx, func(row) error { return nil }, `SELECT run FROM queue WHERE run = ? FOR UPDATE`, one.Run); err != nil {
+			return position{}, false, err
+		}
+	}
+	return lockPosition(ctx, tx, f.Run)
+}
+
+// lockPosition locks the row of a run in the queue, if there is one, and returns how many events it has.
+func lockPosition(ctx context.Context, tx *tx, id string) (at position, found bool, err error) {
 	err = tx.rows(ctx, func(rows row) error {
 		found = true
 		return rows.Scan(&at.last, &at.bytes, &at.lines)
 	}, `SELECT last, bytes, lines FROM queue WHERE run = ? FOR UPDATE`, id)
-	if err != nil || !found || encode == nil {
-		return at, err
+	return at, found, err
+}
+
+// addEvents adds events to a run in the queue, whose row is locked, and returns where it is then.
+func addEvents(ctx context.Context, tx *tx, id string, at position, encode func(before int64) (store.Chunk, error)) (position, error) {
+	if encode == nil {
+		return at, nil
 	}
 	chunk, err := encode(at.last)
 	if err != nil {
@@ -206,7 +231,11 @@ func addToParent(ctx context.Context, tx *tx, p store.Parent, encode func(store.
 	if p.Run == "" || encode == nil {
 		return nil
 	}
-	_, err := addEvents(ctx, tx, p.Run, func(before int64) (store.Chunk, error) { return encode(p, before) })
+	at, found, err := lockPosition(ctx, tx, p.Run)
+	if err != nil || !found {
+		return err
+	}
+	_, err = addEvents(ctx, tx, p.Run, at, func(before int64) (store.Chunk, error) { return encode(p, before) })
 	return err
 }
 
