@@ -162,7 +162,8 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, into)
 }
 
-// Dropped stands for events that are missing in its place: there was no room for them until they could be sent to the server.
+// Dropped stands for events that are missing in its place: there was no room for them until they could be sent to the server, or the runner
+// that had them is lost. Nobody knows how many it had then, or whether it had any: Events and Bytes are zero.
 type Dropped struct {
 	Events int64 `json:"events"`
 	Bytes  int64 `json:"bytes"` // of output

@@ -138,16 +138,16 @@ func (c *codec) decode(chunk store.Chunk, after int64) ([][]byte, error) {
 }
 
 // ending returns how a run ends that the server ends, with its events.
-func (c *codec) ending(id string, result *run.Result) (store.Ended, error) {
+func (c *codec) ending(id string, result *run.Result, before ...run.Event) (store.Ended, error) {
 	now := time.Now().UTC()
 	result.Timeline.Finished = now
 	if result.Outputs == nil {
 		result.Outputs = map[string]string{}
 	}
-	events := []run.Event{
+	events := slices.Concat(before, []run.Event{
 		{Time: now, State: &run.StateChange{State: result.Status}},
 		{Time: now, Result: result},
-	}
+	})
 	ended, err := endedBy(result)
 	ended.Encode = func(before int64) (store.Chunk, error) { return c.encode(id, events, before) }
 	ended.EncodeFor = func(p store.Parent, before int64) (store.Chunk, error) { return c.encodeFor(p, events, before) }

@@ -107,12 +107,14 @@ func (s *Server) lostResult(c store.Claimed, why string) (store.Ended, error) {
 			Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: "cancelled before its runner reported anything",
 		})
 	}
+	now := time.Now().UTC()
+	missing := run.Event{Time: now, Dropped: &run.Dropped{Reason: why + "; what the tool printed and the runner hadn't sent yet is lost"}}
 	if c.Retries == 0 || c.Cancelling {
 		return s.live.codec.ending(c.Run, &run.Result{
 			Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeRunnerLost, Reason: why, Hint: "look at the runner's log, then run it again",
-		})
+		}, missing)
 	}
-	events := []run.Event{{Time: time.Now().UTC(), State: &run.StateChange{State: run.Queued, Attempt: c.Attempt + 1, Detail: "follows: " + why}}}
+	events := []run.Event{missing, {Time: now, State: &run.StateChange{State: run.Queued, Attempt: c.Attempt + 1, Detail: "follows: " + why}}}
 	return store.Ended{
 		Again:  true,
 		Encode: func(before int64) (store.Chunk, error) { return s.live.codec.encode(c.Run, events, before) },

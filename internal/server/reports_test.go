@@ -117,7 +117,7 @@ func TestReportLines(t *testing.T) {
 			r.again(t)
 		}
 	}
-	given := regexp.MustCompile(`"time":"[^"]*"(.*"state":"queued")`) // by the server, when the attempt was given up
+	given := regexp.MustCompile(`"time":"[^"]*"(.*"(?:state":"queued|type":"dropped)")`) // by the server, when the attempt was given up
 	whole, lines := given.ReplaceAllString(r.logOf(t, "whole"), "$1"), given.ReplaceAllString(r.logOf(t, "lines"), "$1")
 	if strings.Count(whole, "0123456789") != 2*100*500 {
 		t.Errorf("the log has %d bytes", len(whole))

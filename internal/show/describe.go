@@ -54,6 +54,9 @@ func deniedText(c *engine.Connection) string {
 
 // droppedText says what is missing of a log, and why.
 func droppedText(d *run.Dropped) string {
+	if d.Events == 0 {
+		return "events may be missing here: " + d.Reason
+	}
 	return fmt.Sprintf("%d events with %s of output are missing here: %s", d.Events, Size(d.Bytes), d.Reason)
 }
 

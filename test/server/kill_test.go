@@ -117,6 +117,7 @@ type told struct {
 	unsure   []string          // names of runs whose requests have no answer
 	tried    map[string]bool   // ids of runs whose end somebody has asked for, with any answer
 	cancels  int
+	retries  bool // the tools may be retried, so a run that has lost a runner may succeed
 }
 
 func newCrowd(t *testing.T, client *api.Client) *crowd {
@@ -239,6 +240,10 @@ func (c *crowd) settle(ctx context.Context) {
 func surviveKills(t *testing.T, s *site, kills int) {
 	s.write("chatty.yaml", chatty)
 	s.write("made.yaml", made)
+	before, err := testbed.Leftovers()
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.write("flow.yaml", killsFlow)
 	s.must("tool", "push", "chatty.yaml", "made.yaml", "flow.yaml")
 	server := &victim{name: "server", cmd: s.process, start: func() *exec.Cmd { s.start(); return s.process }}
@@ -308,6 +313,9 @@ func surviveKills(t *testing.T, s *site, kills int) {
 	eventually(t, "no sandbox is left", func() bool {
 		if left, err = testbed.Leftovers(); err != nil {
 			t.Fatal(err)
+		}
+		for what := range before {
+			delete(left, what)
 		}
 		return len(left) == 0
 	})
@@ -411,7 +419,7 @@ func (c *crowd) checkStep(ctx context.Context, r api.Run, status run.State) {
 // checkLog checks that a run has one result, which is its last event, and that what it printed is all there or that something is missing.
 func (c *crowd) checkLog(id string, end *run.Result, events []run.Event, tool string) {
 	c.t.Helper()
-	results := 0
+	results, marks := 0, 0
 	var out strings.Builder
 	for i, e := range events {
 		if e.Result != nil {
@@ -426,12 +434,22 @@ func (c *crowd) checkLog(id string, end *run.Result, events []run.Event, tool st
 			}
 			out.Reset()
 		}
+		if e.Dropped != nil {
+			marks++
+			// The mark of a lost runner comes after all that it has sent.
+			if i+1 >= len(events) || e.Dropped.Events != 0 || events[i+1].State == nil {
+				c.t.Errorf("run %s: event %d says that something is missing: %+v", id, e.Seq, e.Dropped)
+			}
+		}
 		if e.Log != nil {
 			out.Write(e.Log.Bytes())
 		}
 	}
 	if results != 1 {
 		c.t.Errorf("run %s has %d results", id, results)
+	}
+	if (end.Status == run.Lost) != (marks > 0) && !c.retries {
+		c.t.Errorf("run %s has ended as %s, and %d events say that something is missing", id, end.Status, marks)
 	}
 	switch tool {
 	case "use":

@@ -246,6 +246,7 @@ func surviveCut(t *testing.T, how gateState) {
 
 	here, there := near.client(), cut.client()
 	c := newCrowd(t, here)
+	c.retries = true
 	asking, stop := context.WithCancel(t.Context())
 	defer stop()
 	var work sync.WaitGroup
