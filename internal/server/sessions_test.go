@@ -405,6 +405,7 @@ func TestSessionIsNowhere(t *testing.T) {
 	token := r.tokens[RoleAdmin]
 	cookie := r.signIn(t, token)
 	_, text, _ := strings.Cut(cookie, "=")
+	r.live.close() // a stream says what there is, and ends
 	var said strings.Builder
 	say := func(b browsed) {
 		resp, body := r.browse(t, b)
