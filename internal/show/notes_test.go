@@ -3,6 +3,8 @@ package show
 import (
 	"bytes"
 	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 func TestNotes(t *testing.T) {
@@ -31,6 +33,18 @@ func TestNotes(t *testing.T) {
 		})
 		if out.String() != tt.want {
 			t.Errorf("%s: %q, want %q", name, &out, tt.want)
+		}
+	}
+}
+
+// TestDroppedText has a mark with numbers, and one of a lost runner, of which nobody knows any.
+func TestDroppedText(t *testing.T) {
+	for want, d := range map[string]run.Dropped{
+		"3 events with 2.0kB of output are missing here: the spool is full": {Events: 3, Bytes: 2048, Reason: "the spool is full"},
+		"events may be missing here: the runner is lost":                    {Reason: "the runner is lost"},
+	} {
+		if got := droppedText(&d); got != want {
+			t.Errorf("%+v: %q, want %q", d, got, want)
 		}
 	}
 }
