@@ -198,6 +198,16 @@ func (d *runDir) remove() error {
 	return err
 }
 
+// removeAfter removes the directory, unless something of the run is left because of an error: the next sweep finds that by its directory.
+func (d *runDir) removeAfter(left error) error {
+	if left == nil || d.lock == nil {
+		return errors.Join(left, d.remove())
+	}
+	err := errors.Join(left, d.lock.Close())
+	d.lock = nil
+	return err
+}
+
 func rmdir(path string) error {
 	// The mount points of a mount namespace stay busy for a moment after its last
 	// process was reaped.

@@ -212,7 +212,7 @@ func (s *sandbox) close() error {
 		// The shim continues, and removes the directory when it ends.
 		errs = append(errs, s.runDir.lock.Close())
 	default:
-		errs = append(errs, removeCgroup(s.cgroup), s.runDir.remove())
+		errs = append(errs, s.runDir.removeAfter(removeCgroup(s.cgroup)))
 	}
 	return errors.Join(errs...)
 }

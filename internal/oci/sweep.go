@@ -97,7 +97,7 @@ func (e *Engine) sweepOne(name string) error {
 	if err := killAll(cgroup, e.patience.kill, hopeless); err != nil {
 		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.giveUp(err), d.lock.Close()) // nothing of the run can be removed yet
 	}
-	return errors.Join(removeCgroup(cgroup), d.remove())
+	return d.removeAfter(removeCgroup(cgroup))
 }
 
 // take locks the directory of a dead run, and reports whether it did. It removes a

@@ -76,6 +76,49 @@ func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
 	}
 }
 
+// TestSweepKeepsTrying has a run whose cgroup can't be removed: its directory stays, by which the next sweep finds it.
+func TestSweepKeepsTrying(t *testing.T) {
+	e := New("/nonexistent", t.TempDir(), nil)
+	id := fmt.Sprintf("keeps-trying-%d", os.Getpid())
+	d, err := e.newRunDir(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.lock.Close(); err != nil { // its processes were killed
+		t.Fatal(err)
+	}
+	if err := e.prepareCgroups(); err != nil {
+		t.Fatal(err)
+	}
+	v2, err := unified()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shim := shimDir(e.cgroupOf(id), v2)
+	inside := filepath.Join(shim, "inside")
+	if err := os.MkdirAll(inside, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = os.Remove(inside), os.Remove(shim) }) // they are there only if the test has failed
+	if err := e.Sweep(); err == nil || !strings.Contains(err.Error(), shim) {
+		t.Errorf("the sweep says nothing of the cgroup: %v", err)
+	}
+	if _, err := os.Stat(d.path); err != nil {
+		t.Errorf("the directory of the run is gone: %v", err)
+	}
+	if err := os.Remove(inside); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Sweep(); err != nil {
+		t.Error(err)
+	}
+	for _, path := range []string{d.path, shim} {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+}
+
 // TestRemoveStopsAtAMount: clean-up never walks into a mount. The mounted files
 // stay, and so does the directory.
 func TestRemoveStopsAtAMount(t *testing.T) {

@@ -13,15 +13,16 @@ import (
 )
 
 // abandon removes the run's directory and the shim's own cgroup after mayfly has
-// gone. It removes only empty directories.
+// gone. It removes only empty directories, and the run's last, by which a sweep finds what is left.
 func abandon(start *wire.Start) error {
 	root := filepath.Join(start.Dir, "root")
 	if err := unix.Unmount(root, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("unmount %s: %w", root, err)
 	}
-	return errors.Join(
-		leaveCgroup(start.OwnCgroup, start.LeaveTo),
-		unix.Rmdir(root), unix.Unlink(filepath.Join(start.Dir, "lock")), unix.Rmdir(start.Dir))
+	if err := leaveCgroup(start.OwnCgroup, start.LeaveTo); err != nil {
+		return err
+	}
+	return errors.Join(unix.Rmdir(root), unix.Unlink(filepath.Join(start.Dir, "lock")), unix.Rmdir(start.Dir))
 }
 
 func leaveCgroup(own, to string) error {
