@@ -100,6 +100,9 @@ func retriesWhenLost(r *tool.Retry) int {
 	return max(0, r.Attempts-1)
 }
 
+// follows is before the reason of a retry by another runner.
+const follows = "follows: "
+
 // lostResult is how a run ends that its runner has lost, because of why. If its tool may be retried, it waits for another runner.
 func (s *Server) lostResult(c store.Claimed, why string) (store.Ended, error) {
 	if c.Cancelling && !c.Reported {
@@ -114,7 +117,7 @@ func (s *Server) lostResult(c store.Claimed, why string) (store.Ended, error) {
 			Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeRunnerLost, Reason: why, Hint: "look at the runner's log, then run it again",
 		}, missing)
 	}
-	events := []run.Event{missing, {Time: now, State: &run.StateChange{State: run.Queued, Attempt: c.Attempt + 1, Detail: "follows: " + why}}}
+	events := []run.Event{missing, {Time: now, State: &run.StateChange{State: run.Queued, Attempt: c.Attempt + 1, Detail: follows + why}}}
 	return store.Ended{
 		Again:  true,
 		Encode: func(before int64) (store.Chunk, error) { return s.live.codec.encode(c.Run, events, before) },

@@ -168,6 +168,7 @@ func New(o Options) *Server {
 	s.registerSamples()
 	s.registerConnections()
 	s.registerArtifacts()
+	s.registerAttempts()
 	s.registerRunLive()
 	s.registerDefined()
 	s.registerResults()
