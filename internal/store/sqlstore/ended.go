@@ -12,7 +12,8 @@ import (
 )
 
 // How runs ended is counted with their ends, in a few rows for each tool, so that statistics read no runs. The statement is the last one of a
-// group, and its rows have an order: whoever writes to the same rows waits for the commit, and for nothing else.
+// group, and its rows have an order: whoever writes to the same rows waits for the commit, and for nothing else. Runs of steps are left out by an
+// expression, for which there is no index: PostgreSQL, as long as it doesn't know the tables, would look through all runs without a parent.
 
 // shards is among how many rows the servers of a database are spread.
 const shards = 8
@@ -47,7 +48,7 @@ func newCountedEnds() *kind {
 			SELECT e.project, e.hour, e.tool, e.shard, `+strings.Join(values, ", ")+`
 			FROM (SELECT r.project, r.tool, `+fmt.Sprintf("r.finished / %[1]d * %[1]d", spanOf(false))+` AS hour, r.status, v.shard,
 					CASE WHEN r.started = 0 THEN 0 ELSE r.started - r.accepted END AS waited, `+bucket+` AS took
-				FROM v JOIN runs r ON r.id = v.run WHERE r.parent = '') e
+				FROM v JOIN runs r ON r.id = v.run WHERE r.parent || '' = '') e
 			GROUP BY e.project, e.hour, e.tool, e.shard)
 		INSERT INTO ended (project, span, tool, start, shard, `+strings.Join(columns, ", ")+`)
 		SELECT h.project, s.column1, CASE WHEN t.column1 = 1 THEN '`+allTools+`' ELSE h.tool END, h.hour / s.column1 * s.column1, h.shard, `+strings.Join(sums, ", ")+`
