@@ -261,7 +261,9 @@ func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat)
 		return nil, err
 	}
 	if h.Leaving {
-		return &api.Pulse{}, s.store.RemoveRunner(ctx, runner)
+		err := s.store.RemoveRunner(ctx, runner)
+		s.changedRunners()
+		return &api.Pulse{}, err
 	}
 	drain, err := s.store.SawRunner(ctx, rowOf(runner, h.Hello))
 	if err != nil {
@@ -335,6 +337,7 @@ func rowOf(holder string, h api.Hello) store.Runner {
 // saw keeps that a runner is there. One that is to drain is told so, and gets nothing.
 func (s *Server) saw(ctx context.Context, l *line, h *api.Hello) error {
 	drain, err := s.store.AddRunner(ctx, rowOf(l.runner, *h))
+	s.changedRunners()
 	if err == nil && drain {
 		s.pool.drain(l.runner)
 	}
@@ -377,6 +380,7 @@ func (s *Server) drainRunner(ctx context.Context, in *struct {
 ) (*struct{}, error) {
 	subject(ctx, "runners/"+in.Name)
 	holders, err := s.store.DrainRunner(ctx, in.Name)
+	s.changedRunners()
 	for _, h := range holders {
 		s.pool.drain(h) // one on another server hears it with its next heartbeat
 	}

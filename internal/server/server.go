@@ -80,6 +80,7 @@ type Server struct {
 	tokens     *recent[store.Token]   // by their hashes
 	sessions   *recent[store.Session] // by their hashes
 	policies   *recent[cachedPolicy]  // by project
+	runners    *recent[[]store.Runner]
 	limits     Limits
 	deadlines  deadlines
 	readAtOnce int
@@ -127,7 +128,7 @@ func New(o Options) *Server {
 	s := &Server{
 		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), tokens: newRecent[store.Token](tokenAge, mostTokens),
 		sessions: newRecent[store.Session](tokenAge, mostTokens),
-		policies: newRecent[cachedPolicy](policyAge, mostPolicies), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
+		policies: newRecent[cachedPolicy](policyAge, mostPolicies), runners: newRecent[[]store.Runner](presentAge, 1), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
 		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
 	}
 	s.keepAlive = keepAlive

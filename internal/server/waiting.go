@@ -5,14 +5,31 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
+// presentAge is when a run that waits hears of a runner that has connected to another server. What runners have is counted in the queue, which
+// takes longer than to accept a run.
+const presentAge = 200 * time.Millisecond
+
+// present returns the runners that are there.
+func (s *Server) present(ctx context.Context) ([]store.Runner, error) {
+	return s.runners.get(ctx, "", func(ctx context.Context, _ []store.Runner) ([]store.Runner, error) {
+		return s.store.Runners(ctx, s.lease)
+	})
+}
+
+// changedRunners has the runners be read again.
+func (s *Server) changedRunners() {
+	s.runners.forget(func(string, []store.Runner) bool { return true })
+}
+
 // whyWaiting says which of a run's wishes no runner fulfils; it is "" if the run only has to wait.
 func (s *Server) whyWaiting(ctx context.Context, pool string, needs []string, size store.Size) (string, error) {
-	all, err := s.store.Runners(ctx, s.lease)
+	all, err := s.present(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -31,7 +48,7 @@ func (s *Server) runsOf(ctx context.Context, runs []store.Run) ([]api.Run, error
 		}
 		if len(known) == 0 {
 			var err error
-			if all, err = s.store.Runners(ctx, s.lease); err != nil {
+			if all, err = s.present(ctx); err != nil {
 				return nil, err
 			}
 		}
