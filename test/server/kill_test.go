@@ -399,7 +399,8 @@ func (c *crowd) checkSteps(ctx context.Context, flow *api.Run, end *run.Result, 
 			c.checkStep(ctx, r, status)
 		}
 	}
-	if succeeded := end.Status == run.Succeeded; succeeded == failed {
+	// Its end may be asked for when all steps have succeeded already.
+	if succeeded := end.Status == run.Succeeded; succeeded == failed && !(end.Status == run.Cancelled && !failed) {
 		c.t.Errorf("workflow %s is %s, and its steps are %+v", flow.ID, end.Status, end.Steps)
 	}
 }
