@@ -33,23 +33,13 @@ type value struct {
 
 // Numbers returns v, which was decoded with numbers as float64, with json.Number in their place, as [Values] has them.
 func Numbers(v any) any {
-	switch v := v.(type) {
-	case float64:
-		return json.Number(strconv.FormatFloat(v, 'f', -1, 64))
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = Numbers(v[i])
+	out, _ := shape.MapLeaves(v, func(leaf any) (any, error) {
+		if n, ok := leaf.(float64); ok {
+			return json.Number(strconv.FormatFloat(n, 'f', -1, 64)), nil
 		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, one := range v {
-			out[name] = Numbers(one)
-		}
-		return out
-	}
-	return v
+		return leaf, nil
+	}) // the function returns no error
+	return out
 }
 
 // MarshalJSON writes the values with their types.

@@ -115,23 +115,13 @@ func given(inputs run.Values, environment []tool.EnvVar, hidden bool, out *api.R
 
 // plain is an input as a request has it: a scalar as it was written.
 func plain(v any) any {
-	switch v := v.(type) {
-	case shape.Scalar:
-		return v.Text
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = plain(v[i])
+	out, _ := shape.MapLeaves(v, func(leaf any) (any, error) {
+		if s, ok := leaf.(shape.Scalar); ok {
+			return s.Text, nil
 		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, one := range v {
-			out[name] = plain(one)
-		}
-		return out
-	}
-	return v
+		return leaf, nil
+	}) // the function returns no error
+	return out
 }
 
 // definitionOf is a tool with all its defaults.

@@ -76,22 +76,14 @@ func (s *Server) listAttempts(ctx context.Context, in *struct {
 	RunID
 },
 ) (*body[api.Attempts], error) {
-	what := "run " + in.Run
-	r, err := s.store.Run(ctx, in.Project, in.Run)
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	if !r.LogRemoved.IsZero() {
-		return nil, logRemoved(r)
-	}
 	all := &attempts{Attempts: api.Attempts{Attempts: []api.Attempt{}}}
-	err = s.eachEvent(ctx, in.Run, run.TypeState, func(e *run.Event) {
+	r, err := s.readEvents(ctx, in.Project, in.Run, run.TypeState, func(e *run.Event) {
 		if e.State != nil && e.Step == "" {
 			all.add(e)
 		}
 	})
 	if err != nil {
-		return nil, s.explain(err, what)
+		return nil, err
 	}
 	if n := len(all.Attempts.Attempts); n > 0 && r.Over {
 		last := &all.Attempts.Attempts[n-1]

@@ -57,22 +57,14 @@ func (s *Server) runConnections(ctx context.Context, in *struct {
 	RunID
 },
 ) (*body[api.Connections], error) {
-	what := "run " + in.Run
-	r, err := s.store.Run(ctx, in.Project, in.Run)
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	if !r.LogRemoved.IsZero() {
-		return nil, logRemoved(r)
-	}
 	all := &connected{Connections: api.Connections{Connections: []api.Connected{}}, at: map[alike]int{}}
-	err = s.eachEvent(ctx, in.Run, run.TypeConnection, func(e *run.Event) {
+	_, err := s.readEvents(ctx, in.Project, in.Run, run.TypeConnection, func(e *run.Event) {
 		if e.Connection != nil {
 			all.add(e)
 		}
 	})
 	if err != nil {
-		return nil, s.explain(err, what)
+		return nil, err
 	}
 	return &body[api.Connections]{Body: all.Connections}, nil
 }

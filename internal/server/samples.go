@@ -55,35 +55,40 @@ func (s *Server) runMetrics(ctx context.Context, in *struct {
 	RunID
 },
 ) (*body[api.Metrics], error) {
-	what := "run " + in.Run
-	r, err := s.store.Run(ctx, in.Project, in.Run)
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	if !r.LogRemoved.IsZero() {
-		return nil, logRemoved(r)
-	}
 	all := &curve{samples: []api.Sample{}, seen: map[string]int{}, every: 1}
-	err = s.eachEvent(ctx, in.Run, run.TypeMetric, func(e *run.Event) {
+	_, err := s.readEvents(ctx, in.Project, in.Run, run.TypeMetric, func(e *run.Event) {
 		if e.Metric != nil {
 			all.add(api.Sample{Time: e.Time, Step: e.Step, Usage: *e.Metric})
 		}
 	})
 	if err != nil {
-		return nil, s.explain(err, what)
+		return nil, err
 	}
 	return &body[api.Metrics]{Body: api.Metrics{Samples: all.samples}}, nil
 }
 
-// eachEvent calls take with the events of a run that have a type, in order. Some others may be among them.
-func (s *Server) eachEvent(ctx context.Context, id, kind string, take func(*run.Event)) error {
-	return s.eachChunk(ctx, id, s.readAtOnce, func(c store.Chunk) error {
+// readEvents calls take with the events of a run that have a type, in order. Some others may be among them. It returns the run; its error is an
+// operation's answer.
+func (s *Server) readEvents(ctx context.Context, project, id, kind string, take func(*run.Event)) (store.Run, error) {
+	what := "run " + id
+	r, err := s.store.Run(ctx, project, id)
+	if err != nil {
+		return r, s.explain(err, what)
+	}
+	if !r.LogRemoved.IsZero() {
+		return r, logRemoved(r)
+	}
+	err = s.eachChunk(ctx, id, s.readAtOnce, func(c store.Chunk) error {
 		err := s.eachOf(c, kind, take)
 		if err != nil {
 			err = &store.DamagedError{Run: id, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
 		}
 		return err
 	})
+	if err != nil {
+		return r, s.explain(err, what)
+	}
+	return r, nil
 }
 
 func (s *Server) eachOf(c store.Chunk, kind string, take func(*run.Event)) error {
