@@ -188,7 +188,7 @@ func TestAuditOfRuns(t *testing.T) {
 // TestAuditBegin has an administrator see where the log begins. Those of a project don't.
 func TestAuditBegin(t *testing.T) {
 	r := newRig(t)
-	c, ctx := r.as(t, RoleAdmin), t.Context()
+	c, ctx := r.client(t, RoleAdmin), t.Context()
 	for range 3 {
 		if _, err := c.SetPolicy(ctx, "own", "max: {cpu: 1}", 0); err != nil {
 			t.Fatal(err)

@@ -27,6 +27,23 @@ func (r *rig) get(t *testing.T, path string) (status int, err error) {
 	return resp.StatusCode, err
 }
 
+// damage changes all objects of the archive.
+func (r *rig) damage(t *testing.T, change func(data []byte)) {
+	t.Helper()
+	dir, _ := r.archive.In.(archive.Dir)
+	for _, name := range objects(t, dir, "") {
+		path := filepath.Join(string(dir), name)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(data)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestDamagedIsNoSuccess asks for a file and for events that are damaged: neither looks as if it were whole.
 func TestDamagedIsNoSuccess(t *testing.T) {
 	r := newRig(t)
@@ -41,18 +58,7 @@ func TestDamagedIsNoSuccess(t *testing.T) {
 			t.Fatalf("%s: %d, %v", path, status, err)
 		}
 	}
-	dir, _ := r.archive.In.(archive.Dir)
-	for _, name := range objects(t, dir, "") {
-		path := filepath.Join(string(dir), name)
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data[len(data)/5] ^= 1
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.damage(t, func(data []byte) { data[len(data)/5] ^= 1 })
 	if status, err := r.get(t, file); status == http.StatusOK && err == nil {
 		t.Error("a damaged file is a success")
 	}

@@ -3,12 +3,9 @@ package server
 import (
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -79,18 +76,7 @@ func TestDownloadBreaksOff(t *testing.T) {
 			t.Fatalf("%s: %d, %v", path, status, err)
 		}
 	}
-	dir, _ := r.archive.In.(archive.Dir)
-	for _, name := range objects(t, dir, "") {
-		path := filepath.Join(string(dir), name)
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		data[len(data)-100] ^= 1
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.damage(t, func(data []byte) { data[len(data)-100] ^= 1 })
 	for _, path := range paths {
 		if status, err := r.get(t, path); status != http.StatusOK || err == nil {
 			t.Errorf("%s: %d, %v; want what breaks off", path, status, err)

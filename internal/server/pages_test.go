@@ -77,7 +77,7 @@ func TestPages(t *testing.T) {
 	if got := r.first(t, http.MethodGet, "/projects/web/tools/x1/versions?cursor=1", admin, ""); got != `200 {"versions":[]}` {
 		t.Errorf("versions before the first: %s", got)
 	}
-	c := r.as(t, RoleAdmin)
+	c := r.client(t, RoleAdmin)
 	if all, err := c.Versions(t.Context(), "web", "x1"); err != nil || len(all) != 5 || all[0].Version != 5 {
 		t.Errorf("the client has %+v, %v", all, err)
 	}

@@ -11,17 +11,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// as returns a client with the token of a role.
-func (r *rig) as(t *testing.T, role string) *api.Client {
-	t.Helper()
-	c, err := api.NewClient(api.ClientOptions{Server: r.url, Token: r.tokens[role]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
 // push makes a version of a tool, and returns the warnings.
 func push(t *testing.T, c *api.Client, project, name, text string) []api.Wrong {
 	t.Helper()
@@ -52,7 +41,7 @@ func denied(t *testing.T, err error, status int, code run.Code, texts ...string)
 // TestPolicyOfProject has runs of two projects, of which one has a policy.
 func TestPolicyOfProject(t *testing.T) {
 	r := newRig(t)
-	c, ctx := r.as(t, RoleAdmin), t.Context()
+	c, ctx := r.client(t, RoleAdmin), t.Context()
 	const tool = "name: t\nimage: busybox\nnetwork: none\nresources: {memory: 1Gi}\nvolumes: [{name: k, secret: key}]\ncommand: [x]\n"
 	value := "eA=="
 	for _, project := range []string{"own", "other"} {
@@ -125,7 +114,7 @@ func TestPolicyOfProject(t *testing.T) {
 // TestPolicyVersions has policies set and removed on conditions.
 func TestPolicyVersions(t *testing.T) {
 	r := newRig(t)
-	c, ctx := r.as(t, RoleAdmin), t.Context()
+	c, ctx := r.client(t, RoleAdmin), t.Context()
 	_, err := c.Policy(ctx, "own")
 	denied(t, err, http.StatusNotFound, run.CodeNoSuchThing)
 	first, err := c.SetPolicy(ctx, "own", "max: {cpu: 1}", 0)
@@ -138,10 +127,10 @@ func TestPolicyVersions(t *testing.T) {
 	_, err = c.SetPolicy(ctx, "own", "max: {cpu: 3}", 1)
 	denied(t, err, http.StatusPreconditionFailed, run.CodeChanged, "it was changed meanwhile")
 	denied(t, c.DeletePolicy(ctx, "own", 1), http.StatusPreconditionFailed, run.CodeChanged)
-	if p, err := r.as(t, "own "+RoleViewer).Policy(ctx, "own"); err != nil || p.Version != 2 || p.Text != "max: {cpu: 2}" {
+	if p, err := r.client(t, "own "+RoleViewer).Policy(ctx, "own"); err != nil || p.Version != 2 || p.Text != "max: {cpu: 2}" {
 		t.Errorf("%+v, %v", p, err)
 	}
-	_, err = r.as(t, "own "+RoleAdmin).SetPolicy(ctx, "own", "", 0)
+	_, err = r.client(t, "own "+RoleAdmin).SetPolicy(ctx, "own", "", 0)
 	denied(t, err, http.StatusForbidden, run.CodeForbidden) // it is the operator's
 	_, err = c.SetPolicy(ctx, "own", "\nmaxx: {}\nmax: {cpu: x}\n", 0)
 	denied(t, err, http.StatusUnprocessableEntity, run.CodeInvalidDefinition, `policy.yaml:2:1: unknown key "maxx"`, "max", "policy.yaml:3:12: ")

@@ -14,7 +14,7 @@ import (
 // TestSecretMeanwhile has two people change which tools may use a secret: the second one doesn't overwrite what the first has done.
 func TestSecretMeanwhile(t *testing.T) {
 	r := newRig(t)
-	c, ctx := r.as(t, "own "+RoleAuthor), t.Context()
+	c, ctx := r.client(t, "own "+RoleAuthor), t.Context()
 	value := "eHg="
 	seen, err := c.SetSecret(ctx, "own", "key", "", &api.SetSecret{Value: &value})
 	if err != nil {
