@@ -390,7 +390,7 @@ func (s *Store) Held(ctx context.Context, runner string) (map[store.Hold]store.C
 		c.Limited = limits != ""
 		all[store.Hold{Run: c.Run, Attempt: c.Attempt}] = c
 		return err
-	}, `SELECT run, attempt, limits, cpu, memory, disk FROM queue WHERE runner = ?`, runner)
+	}, `SELECT run, attempt, limits, cpu, memory, disk FROM queue WHERE runner = ? AND runner <> ''`, runner)
 	return all, err
 }
 
@@ -407,7 +407,7 @@ func (s *Store) HeldRequests(ctx context.Context, runner string, take func(reque
 			err = enough
 		}
 		return err
-	}, `SELECT r.request FROM queue q JOIN requests r ON r.run = q.run WHERE q.runner = ? AND q.lease_until > NOW ORDER BY q.run DESC`, runner)
+	}, `SELECT r.request FROM queue q JOIN requests r ON r.run = q.run WHERE q.runner = ? AND q.runner <> '' AND q.lease_until > NOW ORDER BY q.run DESC`, runner)
 	if errors.Is(err, enough) {
 		return nil
 	}

@@ -120,7 +120,7 @@ func placesOf(f store.Filter) (places []place, rest condition, err error) {
 		places = append(places, place{all(in, stateIn("r.status", []run.State{run.Queued})), stateIn("q.state", open)})
 	case len(open) > 0:
 		queued := stateIn("state", open)
-		queued.where = "r.id IN (SELECT run FROM queue WHERE " + queued.where + ")"
+		queued.where = "r.id IN (SELECT run FROM queue WHERE runner <> '' AND " + queued.where + ")"
 		// PostgreSQL may begin with the history, of which only what isn't over is of use.
 		places = append(places, place{in: all(in, stateIn("r.status", []run.State{run.Queued}), queued)})
 	}

@@ -1,7 +1,9 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -33,6 +35,7 @@ func (s *Store) Taken(ctx context.Context) (all []store.Taken, err error) {
 		err := rows.Scan(&t.Run, &t.Project, &t.Runner, &t.Size.CPU, &t.Size.Memory, &t.Size.Disk)
 		all = append(all, t)
 		return err
-	}, `SELECT run, project, runner, cpu, memory, disk FROM queue WHERE runner <> '' AND pool <> '' ORDER BY run`)
+	}, `SELECT run, project, runner, cpu, memory, disk FROM queue WHERE runner <> '' AND pool <> ''`)
+	slices.SortFunc(all, func(a, b store.Taken) int { return cmp.Compare(a.Run, b.Run) }) // with ORDER BY, SQLite reads the whole queue in that order
 	return all, err
 }

@@ -348,7 +348,7 @@ func endLost(ctx context.Context, tx *tx, e expired, ended func(store.Claimed) (
 func (s *Store) Reclaim(ctx context.Context, runner string, holds []store.Hold, ended func(store.Claimed) (store.Ended, error)) (waiting, over []string, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
 		waiting, over = nil, nil
-		all, err := attempts(ctx, tx, `runner = ? FOR UPDATE`, runner)
+		all, err := attempts(ctx, tx, `runner = ? AND runner <> '' FOR UPDATE`, runner)
 		if err != nil {
 			return err
 		}

@@ -64,7 +64,7 @@ func (s *Store) Runners(ctx context.Context, within time.Duration) ([]store.Runn
 		r.Drain, r.Silent = drain > 0, time.Duration(silent)*time.Millisecond
 		all = append(all, r)
 		return nil
-	}, `SELECT holder, pool, name, version, labels, slots, capacity, drain, NOW - seen, (SELECT COUNT(*) FROM queue q WHERE q.runner = r.holder)
+	}, `SELECT holder, pool, name, version, labels, slots, capacity, drain, NOW - seen, (SELECT COUNT(*) FROM queue q WHERE q.runner = r.holder AND q.runner <> '')
 		FROM runners r WHERE seen > NOW - ? ORDER BY pool, name, seen`, within.Milliseconds())
 	return all, err
 }
