@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,20 +26,57 @@ func (s *Server) chunksOfLines(ctx context.Context, id string, first, last int64
 	return s.filled(ctx, id, func() ([]store.Chunk, error) { return s.store.ChunksOfLines(ctx, id, first, last, most) })
 }
 
-// eachChunk calls take with the chunks of a run, in order, until it fails. It reads about atOnce bytes of events at once.
-func (s *Server) eachChunk(ctx context.Context, id string, atOnce int, take func(store.Chunk) error) error {
+// eachEvent calls take with the events of a run that there are, each a line of JSON with its number, until it fails. Chunks may be put together
+// or archived meanwhile: each event comes once.
+func (s *Server) eachEvent(ctx context.Context, r store.Run, take func(seq int64, line []byte) error) error {
 	for after := int64(0); ; {
-		chunks, err := s.chunks(ctx, id, after, atOnce)
-		if err != nil || len(chunks) == 0 {
+		chunks, err := s.chunks(ctx, r.ID, after, page)
+		if err != nil {
 			return err
 		}
+		if len(chunks) == 0 {
+			return s.gone(ctx, r, after)
+		}
 		for _, c := range chunks {
-			if err := take(c); err != nil {
-				return err
+			lines, err := s.live.codec.decode(c, after)
+			if err != nil {
+				return &store.DamagedError{Run: r.ID, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
+			}
+			for i, line := range lines {
+				if err := take(c.Last-int64(len(lines)-1-i), line); err != nil {
+					return err
+				}
 			}
 			after = c.Last
 		}
 	}
+}
+
+// gone says why a run has no more events than so many, if it had more when it was looked up.
+func (s *Server) gone(ctx context.Context, r store.Run, after int64) error {
+	if after >= r.Events {
+		return nil
+	}
+	now, err := s.store.Run(ctx, r.Project, r.ID)
+	if err != nil {
+		return err
+	}
+	if !now.LogRemoved.IsZero() {
+		return logRemoved(now)
+	}
+	return fmt.Errorf("run %s has %d events, and those after %d are missing", r.ID, r.Events, after)
+}
+
+// ofType reads an event that may be of a type. It returns nil for others without reading them: most events of a long run are logs.
+func ofType(kind string, line []byte) (*run.Event, error) {
+	if !bytes.Contains(line, []byte(`"type":"`+kind+`"`)) {
+		return nil, nil //nolint:nilnil // it has another type
+	}
+	e := &run.Event{} // the text may have been in another type's
+	if err := json.Unmarshal(line, e); err != nil {
+		return nil, fmt.Errorf("read an event: %w", err)
+	}
+	return e, nil
 }
 
 // filled reads chunks, and what the archive has of them. If an object is gone, the log may have been removed meanwhile: then

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 func (s *Server) registerDownloads() {
@@ -26,16 +26,12 @@ func (s *Server) downloadLog(ctx context.Context, in *struct {
 	Stream string `query:"stream" enum:"stdout,stderr" doc:"only this one; by default both, in the order in which the pieces came"`
 },
 ) (*huma.StreamResponse, error) {
-	return s.download(ctx, in.Project, in.Run, typeText+"; charset=utf-8", "txt", func(w io.Writer, c store.Chunk) (err error) {
-		failed := s.live.codec.eachLog(c, func(_ int64, e *run.Event) bool {
-			if in.Stream == "" || in.Stream == e.Log.Stream {
-				_, err = w.Write(e.Log.Bytes())
-			}
-			return err == nil
-		})
-		if failed != nil {
-			return failed
+	return s.download(ctx, in.Project, in.Run, typeText+"; charset=utf-8", "txt", func(w io.Writer, line []byte) error {
+		e, err := ofType(run.TypeLog, line)
+		if err != nil || e == nil || e.Log == nil || in.Stream != "" && in.Stream != e.Log.Stream {
+			return err
 		}
+		_, err = w.Write(e.Log.Bytes())
 		return err
 	})
 }
@@ -45,24 +41,23 @@ func (s *Server) downloadEvents(ctx context.Context, in *struct {
 	RunID
 },
 ) (*huma.StreamResponse, error) {
-	return s.download(ctx, in.Project, in.Run, api.ReportLines, "jsonl", func(w io.Writer, c store.Chunk) error {
-		text, err := s.live.codec.text(c)
-		if err != nil {
-			return err
-		}
-		_, err = w.Write(text)
+	return s.download(ctx, in.Project, in.Run, api.ReportLines, "jsonl", func(w io.Writer, line []byte) error {
+		_, err := w.Write(line)
 		return err
 	})
 }
 
-// download answers with what write makes of the chunks of a run that there are. It has about page bytes of events in memory.
-func (s *Server) download(ctx context.Context, project, id, kind, extension string, write func(io.Writer, store.Chunk) error) (*huma.StreamResponse, error) {
-	r, err := s.store.Run(ctx, project, id)
+// sentAtOnce is how much of a download is written at once.
+const sentAtOnce = 64 << 10
+
+// download answers with what write makes of the events of a run that there are. It has about page bytes of events in memory.
+func (s *Server) download(ctx context.Context, project, id, kind, extension string, write func(w io.Writer, line []byte) error) (*huma.StreamResponse, error) {
+	one, err := s.store.Run(ctx, project, id)
 	if err != nil {
 		return nil, s.explain(err, "run "+id)
 	}
-	if !r.LogRemoved.IsZero() {
-		return nil, logRemoved(r)
+	if !one.LogRemoved.IsZero() {
+		return nil, logRemoved(one)
 	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
@@ -72,7 +67,12 @@ func (s *Server) download(ctx context.Context, project, id, kind, extension stri
 		}
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", id+"."+extension))
-		if err := s.eachChunk(r.Context(), id, page, func(c store.Chunk) error { return write(w, c) }); err != nil {
+		out := bufio.NewWriterSize(w, sentAtOnce)
+		err := s.eachEvent(r.Context(), one, func(_ int64, line []byte) error { return write(out, line) })
+		if err == nil {
+			err = out.Flush()
+		}
+		if err != nil {
 			if r.Context().Err() == nil {
 				s.log.Error("send a log", "run", id, "error", err)
 			}

@@ -3,8 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -194,14 +192,11 @@ func (c *codec) eachLog(chunk store.Chunk, take func(number int64, e *run.Event)
 		return err
 	}
 	for i, text := range events {
-		if !bytes.Contains(text, []byte(`"type":"log"`)) { // most events of a long run are logs; the others needn't be read
-			continue
+		e, err := ofType(run.TypeLog, text)
+		if err != nil {
+			return err
 		}
-		var e run.Event
-		if err := json.Unmarshal(text, &e); err != nil {
-			return fmt.Errorf("read an event: %w", err)
-		}
-		if e.Log != nil && !take(chunk.First+int64(i), &e) { // otherwise the text was in another kind of event
+		if e != nil && e.Log != nil && !take(chunk.First+int64(i), e) {
 			return nil
 		}
 	}

@@ -1,10 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -78,10 +75,10 @@ func (s *Server) readEvents(ctx context.Context, project, id, kind string, take 
 	if !r.LogRemoved.IsZero() {
 		return r, logRemoved(r)
 	}
-	err = s.eachChunk(ctx, id, s.readAtOnce, func(c store.Chunk) error {
-		err := s.eachOf(c, kind, take)
-		if err != nil {
-			err = &store.DamagedError{Run: id, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
+	err = s.eachEvent(ctx, r, func(_ int64, line []byte) error {
+		e, err := ofType(kind, line)
+		if e != nil {
+			take(e)
 		}
 		return err
 	})
@@ -89,23 +86,4 @@ func (s *Server) readEvents(ctx context.Context, project, id, kind string, take 
 		return r, s.explain(err, what)
 	}
 	return r, nil
-}
-
-func (s *Server) eachOf(c store.Chunk, kind string, take func(*run.Event)) error {
-	events, err := s.live.codec.decode(c, 0)
-	if err != nil {
-		return err
-	}
-	mark := []byte(`"type":"` + kind + `"`)
-	for _, text := range events {
-		if !bytes.Contains(text, mark) { // most events of a long run are logs; they needn't be read
-			continue
-		}
-		var e run.Event
-		if err := json.Unmarshal(text, &e); err != nil {
-			return fmt.Errorf("read an event: %w", err)
-		}
-		take(&e)
-	}
-	return nil
 }
