@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -281,32 +280,19 @@ func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, erro
 	var last string
 	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
 		got = nil
-		free := c.Free
-		reached := map[string]bool{} // limits
-		t := &turns{rows: tx.rows, pool: c.Pool, from: s.turn(c.Pool), left: mostLooked}
-		last, err = t.inTurn(ctx, c.Most, func(w *waiting) (taken, noMore bool, err error) {
-			switch {
-			case reached[store.ProjectLimit(w.Project)]:
-				return false, true, nil
-			case slices.ContainsFunc(w.needs, func(l string) bool { return !slices.Contains(c.Labels, l) }):
-				skip(&t.skipNeeds, w.needsIn)
-				return false, false, nil
-			case !w.Size.FitsIn(free):
-				return false, false, nil
+		p := picking{Claim: c, missed: map[string]bool{}}
+		for last = s.turn(c.Pool); ; {
+			if last, err = p.pick(ctx, tx, last, c.Most-len(got)); err != nil {
+				return err
 			}
-			if may, err := mayRun(ctx, tx, w.limits, reached); err != nil || !may {
-				skip(&t.skipLimits, w.limitIn)
-				return false, false, err
+			taken, err := p.take(ctx, tx)
+			if err != nil {
+				return err
 			}
-			one := w.Claimed
-			one.Runner = c.Runner
-			if taken, err = take(ctx, tx, &one, w.limits, c.Lease); taken {
-				got = append(got, one)
-				free = free.Minus(w.Size)
+			if got = append(got, taken...); len(taken) == len(p.picked) {
+				return nil
 			}
-			return taken, false, err
-		})
-		return err
+		}
 	})
 	if err == nil {
 		s.setTurn(c.Pool, last)
@@ -314,25 +300,66 @@ func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, erro
 	return got, err
 }
 
+// picking is a claim that picks runs, and then takes them together. While others were faster with some of them, it picks again.
+type picking struct {
+	store.Claim // Free is what is left of it
+
+	picked  []waiting
+	running map[string]int  // how many runs with a limit runners have, with those that are picked
+	reached map[string]bool // limits
+	missed  map[string]bool // runs that others are taking
+}
+
+// pick picks runs, of the projects after one. It returns the project after which the next ones are picked.
+func (p *picking) pick(ctx context.Context, tx *tx, from string, most int) (last string, err error) {
+	p.picked, p.running, p.reached = nil, map[string]int{}, map[string]bool{}
+	t := &turns{rows: tx.rows, pool: p.Pool, from: from, left: mostLooked}
+	return t.inTurn(ctx, most, func(w *waiting) (picked, noMore bool, err error) {
+		switch {
+		case p.missed[w.Run]:
+			return false, false, nil
+		case p.reached[store.ProjectLimit(w.Project)]:
+			return false, true, nil
+		case slices.ContainsFunc(w.needs, func(l string) bool { return !slices.Contains(p.Labels, l) }):
+			skip(&t.skipNeeds, w.needsIn)
+			return false, false, nil
+		case !w.Size.FitsIn(p.Free):
+			return false, false, nil
+		}
+		if may, err := p.mayRun(ctx, tx, w.limits); err != nil || !may {
+			skip(&t.skipLimits, w.limitIn)
+			return false, false, err
+		}
+		for _, l := range w.limits {
+			p.running[l.Name]++
+		}
+		p.picked, p.Free = append(p.picked, *w), p.Free.Minus(w.Size)
+		return true, false, nil
+	})
+}
+
 // mayRun says whether none of the limits is reached. From then on no other transaction gives out a run with one of them.
-func mayRun(ctx context.Context, tx *tx, limits []store.Limit, reached map[string]bool) (bool, error) {
+func (p *picking) mayRun(ctx context.Context, tx *tx, limits []store.Limit) (bool, error) {
 	for _, l := range limits {
-		if reached[l.Name] {
+		if p.reached[l.Name] {
 			return false, nil
 		}
 	}
 	for _, l := range limits {
-		if err := tx.lock(ctx, l.Name); err != nil {
-			return false, err
+		n, known := p.running[l.Name]
+		if !known {
+			if err := tx.lock(ctx, l.Name); err != nil {
+				return false, err
+			}
+			err := tx.rows(ctx, func(rows row) error { return rows.Scan(&n) },
+				`SELECT COUNT(*) FROM running l JOIN queue q ON q.run = l.run WHERE l.name = ? AND q.runner <> ''`, l.Name)
+			if err != nil {
+				return false, err
+			}
+			p.running[l.Name] = n
 		}
-		n := int64(0)
-		err := tx.rows(ctx, func(rows row) error { return rows.Scan(&n) },
-			`SELECT COUNT(*) FROM running l JOIN queue q ON q.run = l.run WHERE l.name = ? AND q.runner <> ''`, l.Name)
-		if err != nil {
-			return false, err
-		}
-		if n >= int64(l.Most) {
-			reached[l.Name] = true
+		if n >= l.Most {
+			p.reached[l.Name] = true
 			return false, nil
 		}
 	}
@@ -347,27 +374,66 @@ func (t *tx) lock(ctx context.Context, name string) error {
 	return t.rows(ctx, func(row) error { return nil }, `SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`, name)
 }
 
-// take gives a waiting run to a runner, unless another one is taking it.
-func take(ctx context.Context, tx *tx, one *store.Claimed, limits []store.Limit, lease time.Duration) (bool, error) {
-	// Since the row was read, others may have had it and given it back, so the attempt's number is that of the row now.
-	taken := false
-	err := tx.rows(ctx, func(rows row) error {
-		taken = true
-		return rows.Scan(&one.Attempt, &one.Last)
-	}, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
-		started = CASE WHEN started = 0 THEN NOW ELSE started END
-		WHERE run = (SELECT run FROM queue WHERE run = ? AND runner = '' FOR UPDATE SKIP LOCKED) AND runner = '' RETURNING attempt, last`,
-		one.Runner, lease.Milliseconds(), one.Run)
-	if err != nil || !taken {
-		return false, err
+// waits is whether a run waits, in statements that look it up by its id: with runner = ”, a database may read the indexes of all that wait.
+const waits = `LENGTH(runner) = 0`
+
+var (
+	// Since a row was read, others may have had it and given it back, so the attempt's number is that of the row now.
+	takeRuns = statementsFor(`WITH v(run) AS (VALUES `, `(?)`, `), free AS (SELECT run FROM queue WHERE run IN (SELECT run FROM v) AND `+waits+` FOR UPDATE SKIP LOCKED)
+		UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?, started = CASE WHEN started = 0 THEN NOW ELSE started END
+		WHERE run IN (SELECT run FROM free) AND `+waits+` RETURNING run, attempt, last`)
+	readRequests = statementsFor(`WITH v(run) AS (VALUES `, `(?)`, `)
+		SELECT r.id, q.request, r.tool, r.version, r.parent FROM requests q JOIN runs r ON r.id = q.run WHERE q.run IN (SELECT run FROM v)`)
+)
+
+// take gives the picked runs to the runner, except for those that others are taking.
+func (p *picking) take(ctx context.Context, tx *tx) (got []store.Claimed, err error) {
+	byRun := map[string]*store.Claimed{}
+	var runs [][]any
+	for i := range p.picked {
+		one := &p.picked[i].Claimed
+		byRun[one.Run] = one
+		runs = append(runs, []any{one.Run})
 	}
-	for _, l := range limits {
-		if _, err := tx.exec(ctx, `INSERT INTO running (name, run) VALUES (?, ?) ON CONFLICT (name, run) DO NOTHING`, l.Name, one.Run); err != nil {
-			return false, err
+	var calls []*call
+	takeRuns.each(runs, func(statement string, _ int, args []any) {
+		calls = append(calls, &call{statement: statement, args: append(args, p.Runner, p.Lease.Milliseconds()), scan: func(row row) error {
+			var c store.Claimed
+			if err := row.Scan(&c.Run, &c.Attempt, &c.Last); err != nil {
+				return err
+			}
+			one := byRun[c.Run]
+			one.Runner, one.Attempt, one.Last = p.Runner, c.Attempt, c.Last
+			return nil
+		}})
+	})
+	readRequests.each(runs, func(statement string, _ int, args []any) {
+		calls = append(calls, &call{statement: statement, args: args, scan: func(row row) error {
+			var c store.Claimed
+			if err := row.Scan(&c.Run, &c.Request, &c.Tool, &c.Version, &c.Parent); err != nil {
+				return err
+			}
+			one := byRun[c.Run]
+			one.Request, one.Tool, one.Version, one.Parent = c.Request, c.Tool, c.Version, c.Parent
+			return nil
+		}})
+	})
+	if err := tx.carryOut(ctx, calls...); err != nil {
+		return nil, err
+	}
+	for _, w := range p.picked {
+		if w.Runner == "" {
+			p.missed[w.Run], p.Free = true, p.Free.Plus(w.Size)
+			continue
+		}
+		got = append(got, w.Claimed)
+		for _, l := range w.limits {
+			if _, err := tx.exec(ctx, `INSERT INTO running (name, run) VALUES (?, ?) ON CONFLICT (name, run) DO NOTHING`, l.Name, w.Run); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return true, tx.rows(ctx, func(rows row) error { return rows.Scan(&one.Request, &one.Tool, &one.Version, &one.Parent) },
-		`SELECT q.request, r.tool, r.version, r.parent FROM requests q JOIN runs r ON r.id = q.run WHERE q.run = ?`, one.Run)
+	return got, nil
 }
 
 // Waiting implements store.Queue.
@@ -417,6 +483,6 @@ func (s *Store) HeldRequests(ctx context.Context, runner string, take func(reque
 // QueueLength implements store.Queue.
 func (s *Store) QueueLength(ctx context.Context, project string, most int) (n int, err error) {
 	err = s.read(ctx, func(rows row) error { return rows.Scan(&n) },
-		`SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE runner = '' AND project = ? LIMIT ?) AS waiting`, project, most)
+		`SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE runner = '' AND last >= 0 AND project = ? LIMIT ?) AS waiting`, project, most)
 	return n, err
 }

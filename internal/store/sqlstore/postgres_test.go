@@ -68,6 +68,10 @@ func TestPostgres(t *testing.T) {
 		address := server.Database(t)
 		overtaken(t, openPostgres(t, address), openPostgres(t, address))
 	})
+	t.Run("ClaimPasses", func(t *testing.T) {
+		address := server.Database(t)
+		claimPasses(t, openPostgres(t, address), openPostgres(t, address))
+	})
 	t.Run("UnsureCommit", func(t *testing.T) { unsureCommit(t, openPostgres(t, server.Database(t))) })
 }
 
@@ -457,6 +461,28 @@ func overtaken(t *testing.T, s, other *Store) {
 		if r, err := s.Run(t.Context(), "p", name); err != nil || r.Over || r.Runner != next || r.Attempt != 2 || r.Events != 1 {
 			t.Errorf("%s: the run is %+v, %v", name, r, err)
 		}
+	}
+}
+
+// claimPasses claims runs while another server has the first one: the others come in their order, and as many as fit without it.
+func claimPasses(t *testing.T, s, other *Store) {
+	const names = "abcd"
+	for _, name := range names {
+		n := store.NewRun{ID: string(name), Project: "p", Tool: "t", Kind: "tool", Pool: "default", Size: store.Size{Memory: 1}, Request: []byte(string(name))}
+		if err := s.Accept(t.Context(), n, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []store.Claimed
+	err := other.write(t.Context(), func(ctx context.Context, tx *tx) error {
+		_, err := tx.exec(ctx, `UPDATE queue SET bytes = bytes WHERE run = 'a'`)
+		if err == nil {
+			got, err = s.Claim(ctx, store.Claim{Lessee: store.Lessee{Runner: "r", Lease: time.Hour}, Pool: "default", Free: store.Size{Memory: 2}, Most: 3})
+		}
+		return err
+	})
+	if err != nil || len(got) != 2 || got[0].Run != "b" || got[1].Run != "c" || string(got[1].Request) != "c" || got[1].Attempt != 1 {
+		t.Errorf("claimed %+v, %v", got, err)
 	}
 }
 

@@ -248,7 +248,7 @@ func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ende
 		if err := over(ctx, tx, id, at, ended); err != nil {
 			return err
 		}
-		n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND runner = '' AND last = ?`, id, at.base)
+		n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND `+waits+` AND last = ?`, id, at.base)
 		return fenced(n, err)
 	})
 	return runner, err

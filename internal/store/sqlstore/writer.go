@@ -256,10 +256,10 @@ func (t *tx) rows(ctx context.Context, scan func(row) error, q string, args ...a
 	return t.carryOut(ctx, &call{statement: q, args: args, scan: scan})
 }
 
-// carryOut carries out a statement after the rows that were collected, and forgets the positions, which it may change.
-func (t *tx) carryOut(ctx context.Context, one *call) error {
+// carryOut carries out statements after the rows that were collected, and forgets the positions, which they may change.
+func (t *tx) carryOut(ctx context.Context, calls ...*call) error {
 	clear(t.positions)
-	return t.flush(ctx, one)
+	return t.flush(ctx, calls...)
 }
 
 // each calls scan for each row, and closes them.
