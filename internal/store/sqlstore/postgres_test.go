@@ -72,6 +72,7 @@ func TestPostgres(t *testing.T) {
 		address := server.Database(t)
 		claimPasses(t, openPostgres(t, address), openPostgres(t, address))
 	})
+	t.Run("Late", func(t *testing.T) { late(t, openPostgres(t, server.Database(t))) })
 	t.Run("UnsureCommit", func(t *testing.T) { unsureCommit(t, openPostgres(t, server.Database(t))) })
 }
 
@@ -183,6 +184,25 @@ func deadlock(t *testing.T, s, other *Store) {
 			t.Errorf("run %s was changed %d times, %v, want 2", id, r.EventBytes, err)
 		}
 	}
+}
+
+// late has reads and writes end as if they took too long, and by a caller's deadline: neither is a database that can't be reached.
+func late(t *testing.T, s *Store) {
+	const cancelled = `SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(600)`
+	none := func(row) error { return nil }
+	read := s.read(t.Context(), none, cancelled)
+	write := s.write(t.Context(), func(ctx context.Context, tx *tx) error { return tx.rows(ctx, none, cancelled) })
+	for what, err := range map[string]error{"read": read, "write": write} {
+		if !errors.Is(err, store.ErrSlow) || errors.Is(err, store.ErrUnreachable) {
+			t.Errorf("the %s: %v, want %v", what, err, store.ErrSlow)
+		}
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if err := s.read(ctx, none, `SELECT 1`); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUnreachable) {
+		t.Errorf("after the caller's deadline: %v, want %v", err, context.DeadlineExceeded)
+	}
+	accept(t, s, "a")
 }
 
 // unsureCommit breaks a connection before its COMMIT: each write of the group fails, and is carried out once only.

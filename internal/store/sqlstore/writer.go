@@ -129,10 +129,11 @@ func (w *writer) loop(waiting <-chan *write) {
 // mostRetries is how often a write is carried out again that the database has given up in favour of another one.
 const mostRetries = 10
 
-// carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil.
+// carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil. If the database doesn't
+// answer, or not in time, none is tried alone: each would wait as long.
 func (w *writer) carryOut(c *connection, group []*write) *connection {
 	c, err := w.transaction(c, group)
-	if err != nil && len(group) > 1 && !errors.Is(err, store.ErrUnsure) && !silent(err) {
+	if err != nil && len(group) > 1 && !errors.Is(err, store.ErrUnsure) && !silent(err) && !slow(err) {
 		for _, one := range group {
 			c = w.carryOut(c, []*write{one})
 		}
@@ -275,9 +276,14 @@ func each(rows *sql.Rows, scan func(row) error) (err error) {
 
 // read calls scan for each row of a query outside a transaction.
 func (s *Store) read(ctx context.Context, scan func(row) error, q string, args ...any) (err error) {
+	caller := ctx
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
-	defer func() { err = s.d.lost(err) }()
+	defer func() {
+		if caller.Err() == nil { // otherwise the caller wanted no more
+			err = s.d.lost(err)
+		}
+	}()
 	stmt, err := s.prepare(ctx, q)
 	if err != nil {
 		return err
