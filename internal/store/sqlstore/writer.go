@@ -26,11 +26,12 @@ var errClosed = errors.New("the database is closed")
 
 // write is one write that waits. It may be carried out several times, so it must set all that it returns each time.
 type write struct {
-	ctx  context.Context // of the caller: a write whose caller has gone before it began isn't carried out
-	run  string          // whose position in the queue is read before it; "" for none
-	once *store.Once     // whose answer is looked for before it; nil for none
-	do   func(ctx context.Context, tx *tx) error
-	done chan error
+	ctx     context.Context    // of the caller: a write whose caller has gone before it began isn't carried out
+	run     string             // whose position in the queue is read before it; "" for none
+	forward *store.StepForward // whose steps and workflow it locks; nil for none
+	once    *store.Once        // whose answer is looked for before it; nil for none
+	do      func(ctx context.Context, tx *tx) error
+	done    chan error
 
 	refused error // how it was refused, if it was
 }
@@ -174,6 +175,11 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		return nil, err
 	}
 	t.c = c
+	if w.d.writers > 1 {
+		if err := c.all(ctx, t.lockSteps(group)); err != nil {
+			return c.rollback(ctx, err)
+		}
+	}
 	for _, one := range group {
 		if one.ctx.Err() != nil {
 			one.refused = context.Cause(one.ctx)
@@ -188,7 +194,11 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 			t.take(one.ctx)
 		}
 	}
-	t.countEnds(w.shard)
+	shard := w.shard
+	if len(t.entries) > 0 { // the other writer
+		shard = (shard + 1) % shards
+	}
+	t.countEnds(shard)
 	last, err := t.chain(ctx)
 	if err != nil {
 		return c.rollback(ctx, err)
