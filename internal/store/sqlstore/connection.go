@@ -152,7 +152,11 @@ func (c *connection) send(ctx context.Context, conn *pgx.Conn, calls []*call) (e
 		batch.Queue(statement, c.d.args(one.args)...)
 	}
 	results := conn.SendBatch(ctx, batch)
-	defer func() { err = errors.Join(err, results.Close()) }()
+	defer func() {
+		if closed := results.Close(); err == nil { // otherwise it is the same error
+			err = closed
+		}
+	}()
 	for _, one := range calls {
 		if err := one.receive(results); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -201,6 +202,9 @@ func late(t *testing.T, s *Store) {
 	for what, err := range map[string]error{"read": read, "write": write} {
 		if !errors.Is(err, store.ErrSlow) || errors.Is(err, store.ErrUnreachable) {
 			t.Errorf("the %s: %v, want %v", what, err, store.ErrSlow)
+		}
+		if n := strings.Count(err.Error(), "57014"); n != 1 {
+			t.Errorf("the %s: %v: the error is there %d times", what, err, n)
 		}
 	}
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
