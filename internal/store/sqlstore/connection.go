@@ -25,6 +25,8 @@ type call struct {
 	fewer error // the error otherwise
 }
 
+func callOf(statement string, args ...any) *call { return &call{statement: statement, args: args} }
+
 // connection is a connection for writing.
 type connection struct {
 	conn     *sql.Conn

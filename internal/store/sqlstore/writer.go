@@ -257,7 +257,7 @@ type tx struct {
 
 // exec returns the number of rows that a statement has changed.
 func (t *tx) exec(ctx context.Context, q string, args ...any) (int64, error) {
-	one := &call{statement: q, args: args}
+	one := callOf(q, args...)
 	err := t.carryOut(ctx, one)
 	return one.changed, err
 }
@@ -267,7 +267,7 @@ func (t *tx) rows(ctx context.Context, scan func(row) error, q string, args ...a
 	return t.carryOut(ctx, &call{statement: q, args: args, scan: scan})
 }
 
-// carryOut carries out statements after the rows that were collected, and forgets the positions, which they may change.
+// carryOut carries out statements together, after the rows that were collected, and forgets the positions, which they may change.
 func (t *tx) carryOut(ctx context.Context, calls ...*call) error {
 	clear(t.positions)
 	return t.flush(ctx, calls...)
