@@ -13,6 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/remote"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
@@ -170,11 +171,7 @@ func labels(list []string) (map[string]string, error) {
 
 // listRemote lists the runs of a server.
 func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.RunFilter, asJSON bool) error {
-	list := []api.Run{}
-	err := r.EachRun(ctx, r.Project, filter, func(one api.Run) error {
-		list = append(list, one)
-		return nil
-	})
+	list, err := findRuns(ctx, s, r, filter)
 	if err != nil {
 		return err
 	}
@@ -195,6 +192,23 @@ func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.Run
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, cell(one.Tool), version, one.Status, ago(one.Accepted), cell(one.AcceptedBy), cell(runner))
 	}
 	return table.Flush()
+}
+
+// findRuns looks for runs on a server, which may take many requests, with the progress on the terminal, if there is one.
+func findRuns(ctx context.Context, s streams, r *remote.Remote, filter api.RunFilter) ([]api.Run, error) {
+	var spin *show.Spinner
+	if show.IsTerminal(s.err) {
+		spin = show.NewSpinner(s.err)
+		defer spin.Stop()
+	}
+	spin.Show("looking for runs on " + r.Server())
+	list := []api.Run{}
+	err := r.EachRun(ctx, r.Project, filter, func(one api.Run) error {
+		list = append(list, one)
+		spin.Show(fmt.Sprintf("looking for runs on %s  %d found", r.Server(), len(list)))
+		return nil
+	})
+	return list, err
 }
 
 // stepCounts says how many steps of a run ended in which way.
