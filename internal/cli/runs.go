@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -154,20 +153,7 @@ func (f *runListFlags) filter(now time.Time) (out api.RunFilter, err error) {
 }
 
 // labels reads --label KEY=VALUE.
-func labels(list []string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, item := range list {
-		key, value, ok := strings.Cut(item, "=")
-		if !ok || key == "" {
-			return nil, fmt.Errorf("--label %q is not KEY=VALUE", item)
-		}
-		if _, twice := out[key]; twice {
-			return nil, fmt.Errorf("--label %s is given twice", key)
-		}
-		out[key] = value
-	}
-	return out, nil
-}
+func labels(list []string) (map[string]string, error) { return pairs("--label", "KEY=VALUE", list) }
 
 // listRemote lists the runs of a server.
 func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.RunFilter, asJSON bool) error {
