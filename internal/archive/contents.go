@@ -79,7 +79,7 @@ func (c Contents) Open(ctx context.Context, digest string) (io.ReadCloser, int64
 	return &struct {
 		io.Reader
 		io.Closer
-	}{checked(r, digest), r}, o.Size, nil
+	}{Checked(r, digest), r}, o.Size, nil
 }
 
 // Put keeps a content. It reads all of it, and fails with a DigestError, keeping nothing, if it has another digest.
@@ -88,7 +88,7 @@ func (c Contents) Put(ctx context.Context, digest string, content io.Reader) err
 	if err != nil {
 		return err
 	}
-	return c.In.Put(ctx, name, checked(content, digest))
+	return c.In.Put(ctx, name, Checked(content, digest))
 }
 
 // digesting reads a content, and fails at its end if it has another digest.
@@ -98,7 +98,8 @@ type digesting struct {
 	digest string
 }
 
-func checked(r io.Reader, digest string) io.Reader { return &digesting{r, sha256.New(), digest} }
+// Checked returns a reader of a content, whose last read fails with a DigestError if it has another digest.
+func Checked(r io.Reader, digest string) io.Reader { return &digesting{r, sha256.New(), digest} }
 
 func (d *digesting) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)

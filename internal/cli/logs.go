@@ -101,7 +101,7 @@ func without(breaks int64, emit func(run.Event)) func(run.Event) {
 			text = rest
 		}
 		if len(text) > 0 {
-			e.Log = &run.Log{Stream: e.Log.Stream, DataBase64: text}
+			e.Log = run.NewLog(e.Log.Stream, text)
 			emit(e)
 		}
 	}

@@ -153,14 +153,27 @@ func (f *runFlags) unmasked(s streams) func(name string) {
 
 // assignments reads --arg NAME=VALUE.
 func assignments(list []string) (map[string]any, error) {
+	given, err := pairs("--arg", "NAME=VALUE", list)
+	if err != nil {
+		return nil, runUsage("%w", err)
+	}
 	out := map[string]any{}
+	for name, value := range given {
+		out[name] = value
+	}
+	return out, nil
+}
+
+// pairs reads a flag that is given once for each name.
+func pairs(flag, form string, list []string) (map[string]string, error) {
+	out := map[string]string{}
 	for _, item := range list {
 		name, value, ok := strings.Cut(item, "=")
 		if !ok || name == "" {
-			return nil, runUsage("--arg %q is not NAME=VALUE", item)
+			return nil, fmt.Errorf("%s %q is not %s", flag, item, form)
 		}
 		if _, twice := out[name]; twice {
-			return nil, runUsage("--arg %s is given twice", name)
+			return nil, fmt.Errorf("%s %s is given twice", flag, name)
 		}
 		out[name] = value
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/remote"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
@@ -153,28 +153,11 @@ func (f *runListFlags) filter(now time.Time) (out api.RunFilter, err error) {
 }
 
 // labels reads --label KEY=VALUE.
-func labels(list []string) (map[string]string, error) {
-	out := map[string]string{}
-	for _, item := range list {
-		key, value, ok := strings.Cut(item, "=")
-		if !ok || key == "" {
-			return nil, fmt.Errorf("--label %q is not KEY=VALUE", item)
-		}
-		if _, twice := out[key]; twice {
-			return nil, fmt.Errorf("--label %s is given twice", key)
-		}
-		out[key] = value
-	}
-	return out, nil
-}
+func labels(list []string) (map[string]string, error) { return pairs("--label", "KEY=VALUE", list) }
 
 // listRemote lists the runs of a server.
 func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.RunFilter, asJSON bool) error {
-	list := []api.Run{}
-	err := r.EachRun(ctx, r.Project, filter, func(one api.Run) error {
-		list = append(list, one)
-		return nil
-	})
+	list, err := findRuns(ctx, s, r, filter)
 	if err != nil {
 		return err
 	}
@@ -195,6 +178,23 @@ func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.Run
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, cell(one.Tool), version, one.Status, ago(one.Accepted), cell(one.AcceptedBy), cell(runner))
 	}
 	return table.Flush()
+}
+
+// findRuns looks for runs on a server, which may take many requests, with the progress on the terminal, if there is one.
+func findRuns(ctx context.Context, s streams, r *remote.Remote, filter api.RunFilter) ([]api.Run, error) {
+	var spin *show.Spinner
+	if show.IsTerminal(s.err) {
+		spin = show.NewSpinner(s.err)
+		defer spin.Stop()
+	}
+	spin.Show("looking for runs on " + r.Server())
+	list := []api.Run{}
+	err := r.EachRun(ctx, r.Project, filter, func(one api.Run) error {
+		list = append(list, one)
+		spin.Show(fmt.Sprintf("looking for runs on %s  %d found", r.Server(), len(list)))
+		return nil
+	})
+	return list, err
 }
 
 // stepCounts says how many steps of a run ended in which way.

@@ -4,32 +4,35 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/remote"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // validateRemote has a server check what is given: files with what they name, and by NAME or NAME@VERSION what it has itself. The server
-// also knows the tools and the policy of the project.
+// also knows the tools and the policy of the project. What is wrong with one of them doesn't keep it from the others; a server that can't be asked does.
 func validateRemote(ctx context.Context, s streams, r *remote.Remote, given []string, asJSON bool) error {
 	bad := false
 	for _, arg := range given {
+		one := checkedRemote{File: arg}
+		var checked *api.Checked
 		b, err := bundleOf(ctx, s, r, arg)
-		if err != nil {
-			return err
+		if err == nil {
+			checked, err = r.Validate(ctx, r.Project, b)
 		}
-		checked, err := r.Validate(ctx, r.Project, b)
-		var p *api.Problem
-		if err != nil && (!errors.As(err, &p) || p.Reason != run.CodeInvalidDefinition && p.Reason != run.CodeInvalidInput) {
+		switch {
+		case err == nil:
+			one.Valid, one.Warnings = true, checked.Warnings
+		case ofDefinition(err):
+			bad = true
+			one.refused(err)
+		default:
 			return err
-		}
-		one := checkedRemote{File: arg, Valid: err == nil}
-		if p != nil {
-			one.Problems, one.Code, one.Error, bad = p.Errors, p.Reason, p.Error(), true
-		} else {
-			one.Warnings = checked.Warnings
 		}
 		if err := one.print(s, asJSON); err != nil {
 			return err
@@ -41,7 +44,16 @@ func validateRemote(ctx context.Context, s streams, r *remote.Remote, given []st
 	return nil
 }
 
-// checkedRemote is what a server says of a definition.
+// ofDefinition says whether an error is about one definition, and not about the server.
+func ofDefinition(err error) bool {
+	var p *api.Problem
+	if errors.As(err, &p) {
+		return slices.Contains([]run.Code{run.CodeInvalidDefinition, run.CodeInvalidInput, run.CodeNoSuchThing}, p.Reason)
+	}
+	return !slices.Contains([]run.Code{run.CodeServerUnreachable, run.CodeServerRefused, run.CodeCancelled}, failure.CodeOf(err))
+}
+
+// checkedRemote is what a server says of a definition, or why it can't be sent.
 type checkedRemote struct {
 	File     string      `json:"file"`
 	Valid    bool        `json:"valid"`
@@ -49,6 +61,18 @@ type checkedRemote struct {
 	Warnings []api.Wrong `json:"warnings,omitempty"`
 	Code     run.Code    `json:"code,omitempty"`
 	Error    string      `json:"error,omitempty"`
+}
+
+// refused says what is wrong.
+func (c *checkedRemote) refused(err error) {
+	c.Code, c.Error = failure.CodeOf(err), err.Error()
+	var p *api.Problem
+	if errors.As(err, &p) {
+		c.Problems = p.Errors
+	}
+	for _, one := range shape.Problems(err) {
+		c.Problems = append(c.Problems, api.Wrong{Where: one.Position.String(), Message: one.Text, Hint: one.Hint})
+	}
 }
 
 func (c *checkedRemote) print(s streams, asJSON bool) error {

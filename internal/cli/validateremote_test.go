@@ -25,6 +25,12 @@ func TestValidateRemote(t *testing.T) {
 		asked = append(asked, strings.TrimPrefix(req.URL.Path, "/api/v1/projects/web/"))
 		answer := any(api.Digests{})
 		switch {
+		case strings.HasSuffix(req.URL.Path, "/none/versions/0/files"):
+			w.WriteHeader(http.StatusNotFound)
+			answer = api.Problem{Status: http.StatusNotFound, Title: "x", Detail: "there is no tool none", Reason: run.CodeNoSuchThing}
+		case strings.HasSuffix(req.URL.Path, "/away/versions/0/files"):
+			w.WriteHeader(http.StatusServiceUnavailable)
+			answer = api.Problem{Status: http.StatusServiceUnavailable, Title: "x", Detail: "no database", Reason: run.CodeDatabase}
 		case strings.HasSuffix(req.URL.Path, "/files"):
 			answer = api.VersionFiles{Bundle: bundle}
 		case strings.HasSuffix(req.URL.Path, "/validate") && refuse:
@@ -55,9 +61,27 @@ func TestValidateRemote(t *testing.T) {
 	if want := "contents/missing tools/validate tools/check/versions/3/files tools/validate"; strings.Join(asked, " ") != want {
 		t.Errorf("asked for %q, want %q", asked, want)
 	}
+	// What is wrong with one doesn't keep it from the others.
+	if err := os.WriteFile("bad.yaml", []byte("image: busybox\nimag: x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exitError
+	out.Reset()
+	errOut.Reset()
+	if err := validateRemote(t.Context(), s, r, []string{"./bad.yaml", "./missing.yaml", "none", "check"}, false); !errors.As(err, &exit) || exit.status != run.ExitFailed || out.String() != "check: ok\n" ||
+		!strings.Contains(errOut.String(), "bad.yaml:2:1: ") || !strings.Contains(errOut.String(), "missing.yaml") || !strings.Contains(errOut.String(), "there is no tool none") {
+		t.Errorf("%v, %q, %q", err, out.String(), errOut.String())
+	}
+	out.Reset()
+	if err := validateRemote(t.Context(), s, r, []string{"./bad.yaml", "check"}, true); !errors.As(err, &exit) || strings.Count(out.String(), "\n") != 2 || !strings.Contains(out.String(), `"where":"./bad.yaml:2:1"`) {
+		t.Errorf("%v, %q", err, out.String())
+	}
+	var p *api.Problem
+	if err := validateRemote(t.Context(), s, r, []string{"away", "check"}, false); !errors.As(err, &p) || p.Reason != run.CodeDatabase {
+		t.Errorf("a server that can't answer: %v", err)
+	}
 	refuse = true
 	errOut.Reset()
-	var exit *exitError
 	if err := validateRemote(t.Context(), s, r, []string{"check"}, false); !errors.As(err, &exit) || exit.status != run.ExitFailed || errOut.String() != "t.yaml:2:1: it is wrong; correct it\n" {
 		t.Errorf("%v, %q", err, errOut.String())
 	}

@@ -17,7 +17,7 @@ func withoutCores() error {
 		return nil // the limit is zero already, or that of the service's unit, which filters the call
 	}
 	if err != nil {
-		return fmt.Errorf("keep secrets out of core dumps: %w", err)
+		return fmt.Errorf("keep secrets out of core dumps: setrlimit: %w; allow the call where this program is started, for example in the seccomp profile of its container", err)
 	}
 	return nil
 }

@@ -2,8 +2,6 @@ package remote
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -31,12 +29,8 @@ func (r *Remote) WriteArtifact(ctx context.Context, one api.Artifact, w io.Write
 		return err
 	}
 	defer func() { err = errors.Join(err, content.Close()) }()
-	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(w, sum), content); err != nil {
+	if _, err := io.Copy(w, archive.Checked(content, one.Digest)); err != nil {
 		return fmt.Errorf("get the artifact %s: %w", one.Name, err)
-	}
-	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != one.Digest {
-		return &archive.DigestError{Want: one.Digest, Got: got}
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func Codes() []CodeInfo {
 		{CodeLogRemoved, failure, "the run's log was removed: the server keeps logs for a limited time, or up to a size", "the server"},
 		{CodeLogDamaged, failure, "a part of the run's log is damaged where the server keeps it", "the server"},
 		{CodeArchive, failure, "the server can't reach or use its archive", "the server"},
-		{CodeDatabase, failure, "the server can't reach its database, and has changed nothing", "the server"},
+		{CodeDatabase, failure, "the server can't reach its database, or that takes too long", "the server"},
 		{CodeRunnerLost, failure, "the runner was silent for longer than its lease", "the server"},
 		{CodeRunnerVersion, failure, "server and runner are too far apart in their versions", "the server"},
 		{CodeChanged, failure, "what is to be replaced isn't the version that `If-Match` names", "the server"},

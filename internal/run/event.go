@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
@@ -213,6 +214,14 @@ type Log struct {
 	// anything else.
 	Data       string `json:"data,omitempty"`
 	DataBase64 []byte `json:"data_base64,omitempty"`
+}
+
+// NewLog returns a piece with this content, which stays the caller's.
+func NewLog(stream string, content []byte) *Log {
+	if utf8.Valid(content) {
+		return &Log{Stream: stream, Data: string(content)}
+	}
+	return &Log{Stream: stream, DataBase64: bytes.Clone(content)}
 }
 
 // Bytes returns the piece's content.

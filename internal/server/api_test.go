@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,17 +113,10 @@ func (r *rig) callAs(t *testing.T, kind, method, path, token, body string) (int,
 func (r *rig) each(project string, f func(op *huma.Operation, role, path string)) {
 	values := strings.NewReplacer("{project}", project, "{tool}", "t", "{run}", "no-such-run", "{digest}", "sha256:"+strings.Repeat("0", 64), "{secret}", "no-such-secret",
 		"{name}", "no-such-name", "{instance}", strings.Repeat("a", 26), "{version}", "1", "{path}", "t.yaml")
-	for path, item := range r.api.OpenAPI().Paths {
-		for _, op := range operationsOf(item) {
-			role, _ := op.Metadata[roleKey].(string)
-			f(op, role, values.Replace(path))
-		}
+	for op := range operations(r.api.OpenAPI()) {
+		role, _ := op.Metadata[roleKey].(string)
+		f(op, role, values.Replace(op.Path))
 	}
-}
-
-// operationsOf returns the operations of an address.
-func operationsOf(item *huma.PathItem) []*huma.Operation {
-	return slices.DeleteFunc([]*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Patch}, func(op *huma.Operation) bool { return op == nil })
 }
 
 // TestRoles has each role, of the own and of a foreign project, try each operation. Each operation has a role.

@@ -88,12 +88,8 @@ func (s *Server) askedOfTool(ctx context.Context, r store.Run, data []byte, out 
 	if req.Tool == nil {
 		return nil
 	}
-	p, err := s.policy(ctx, r.Project)
-	if err != nil {
-		return err
-	}
-	out.Definition = definitionOf(p.For(knownAs(r.Tool, r.Version)).Filled(req.Tool))
-	return nil
+	out.Definition, err = s.definition(ctx, r.Project, knownAs(r.Tool, r.Version), req.Tool)
+	return err
 }
 
 // given sets the inputs and variables of a request.
@@ -122,39 +118,4 @@ func plain(v any) any {
 		return leaf, nil
 	}) // the function returns no error
 	return out
-}
-
-// definitionOf is a tool with all its defaults.
-func definitionOf(t *tool.Tool) *api.Definition {
-	r := t.Resources
-	d := &api.Definition{
-		Name: t.Name, Description: t.Description, Image: t.Image, Args: argsOf(t.Args), Environment: []api.Variable{}, Volumes: []api.Volume{}, Outputs: t.Outputs,
-		Labels: t.Labels, Network: string(t.Network.Mode), User: t.Security.User, ReadOnly: *t.Security.ReadOnly, Capabilities: t.Security.Capabilities,
-		Runtime: t.Security.Runtime, WorkingDir: t.WorkingDir,
-		Limits: api.ToolLimits{
-			CPU: float64(r.CPU) / 1000, MemoryBytes: r.Memory, DiskBytes: r.Disk, PIDs: r.PIDs, NoFile: r.NoFile, BandwidthBits: r.Bandwidth,
-			TimeoutSeconds: t.Timeout.Seconds(),
-		},
-	}
-	if t.Command != nil {
-		d.Command = t.Command.Args()
-	}
-	if t.Script != nil {
-		d.Script, d.ScriptFile = t.Script.Text, t.Script.File
-	}
-	for _, v := range t.ResolveEnvironment(nil, nil, nil) {
-		d.Environment = append(d.Environment, api.Variable{Name: v.Name, Value: v.Literal, Secret: v.Secret})
-	}
-	for _, v := range t.Volumes {
-		d.Volumes = append(d.Volumes, api.Volume{Name: v.Name, MountPath: v.MountPath, Secret: v.Secret, File: v.File, SizeBytes: v.Size, Cache: v.Cache})
-	}
-	for _, rule := range t.Network.Egress {
-		d.Egress = append(d.Egress, rule.String())
-	}
-	if again := t.Retry; again != nil {
-		d.Retry = &api.Retry{
-			Attempts: again.Attempts, BackoffSeconds: again.Backoff.Seconds(), MaxBackoffSeconds: again.MaxBackoff.Seconds(), OnExit: again.OnExit,
-		}
-	}
-	return d
 }

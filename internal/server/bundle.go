@@ -20,6 +20,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/tempdir"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
@@ -37,6 +38,14 @@ const (
 func digestOf(b *api.Bundle) (digest string, manifest []byte, err error) {
 	manifest, err = json.Marshal(b)
 	return archive.Digest(manifest), manifest, err
+}
+
+// bundleOf reads the bundle of a version.
+func bundleOf(v store.Version) (b api.Bundle, err error) {
+	if err := json.Unmarshal(v.Manifest, &b); err != nil {
+		return b, fmt.Errorf("read version %d of %s: %w", v.Version, v.Tool, err)
+	}
+	return b, nil
 }
 
 // loaded is what a bundle defines. It isn't changed.

@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,9 +29,9 @@ func (s *Server) getDefined(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
-	var b api.Bundle
-	if err := json.Unmarshal(v.Manifest, &b); err != nil {
-		return nil, s.explain(fmt.Errorf("read version %d of %s: %w", v.Version, v.Tool, err), what)
+	b, err := bundleOf(v)
+	if err != nil {
+		return nil, s.explain(err, what)
 	}
 	l, err := s.load(ctx, &b)
 	if err != nil {
@@ -51,11 +49,52 @@ func (s *Server) defined(ctx context.Context, project, name string, l *loaded) (
 	if l.workflow != nil {
 		return api.Defined{Workflow: graphOf(l.workflow)}, nil
 	}
+	d, err := s.definition(ctx, project, name, l.tool)
+	return api.Defined{Definition: d}, err
+}
+
+// definition is a tool with all defaults, also those of the project's policy, which knows it by name.
+func (s *Server) definition(ctx context.Context, project, name string, t *tool.Tool) (*api.Definition, error) {
 	p, err := s.policy(ctx, project)
 	if err != nil {
-		return api.Defined{}, err
+		return nil, err
 	}
-	return api.Defined{Definition: definitionOf(p.For(name).Filled(l.tool))}, nil
+	return definitionOf(p.For(name).Filled(t)), nil
+}
+
+// definitionOf is a tool with all its defaults.
+func definitionOf(t *tool.Tool) *api.Definition {
+	r := t.Resources
+	d := &api.Definition{
+		Name: t.Name, Description: t.Description, Image: t.Image, Args: argsOf(t.Args), Environment: []api.Variable{}, Volumes: []api.Volume{}, Outputs: t.Outputs,
+		Labels: t.Labels, Network: string(t.Network.Mode), User: t.Security.User, ReadOnly: *t.Security.ReadOnly, Capabilities: t.Security.Capabilities,
+		Runtime: t.Security.Runtime, WorkingDir: t.WorkingDir,
+		Limits: api.ToolLimits{
+			CPU: float64(r.CPU) / 1000, MemoryBytes: r.Memory, DiskBytes: r.Disk, PIDs: r.PIDs, NoFile: r.NoFile, BandwidthBits: r.Bandwidth,
+			TimeoutSeconds: t.Timeout.Seconds(),
+		},
+	}
+	if t.Command != nil {
+		d.Command = t.Command.Args()
+	}
+	if t.Script != nil {
+		d.Script, d.ScriptFile = t.Script.Text, t.Script.File
+	}
+	for _, v := range t.ResolveEnvironment(nil, nil, nil) {
+		d.Environment = append(d.Environment, api.Variable{Name: v.Name, Value: v.Literal, Secret: v.Secret})
+	}
+	for _, v := range t.Volumes {
+		d.Volumes = append(d.Volumes, api.Volume{Name: v.Name, MountPath: v.MountPath, Secret: v.Secret, File: v.File, SizeBytes: v.Size, Cache: v.Cache})
+	}
+	for _, rule := range t.Network.Egress {
+		d.Egress = append(d.Egress, rule.String())
+	}
+	if again := t.Retry; again != nil {
+		d.Retry = &api.Retry{
+			Attempts: again.Attempts, BackoffSeconds: again.Backoff.Seconds(), MaxBackoffSeconds: again.MaxBackoff.Seconds(), OnExit: again.OnExit,
+		}
+	}
+	return d
 }
 
 // graphOf is a workflow with its edges. It needs no tools of the project.

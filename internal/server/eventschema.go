@@ -12,69 +12,39 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// The JSON of a run.Event has the fields of its type beside those of all events, which no other Go type has. The following types are only
-// for the API's description, and exported for package huma. Later versions may have new fields and types of events.
+// The JSON of a run.Event has the fields of its type beside those of all events, which no other Go type has. Later versions may have new fields and
+// types of events.
 
-// EventHead is what every event has.
-type EventHead struct {
+// eventHead is what every event has.
+type eventHead struct {
 	Seq  int64     `json:"seq" minimum:"1" doc:"the number of the event in the run, from 1"`
 	Time time.Time `json:"time"`
 	Run  string    `json:"run" doc:"the run's id"`
 	Step string    `json:"step,omitempty" doc:"the step of a workflow"`
 }
 
-// StateEvent says that the run has entered a state.
-type StateEvent struct {
-	_ struct{} `additionalProperties:"true"`
-	EventHead
-	Type string `json:"type" enum:"state"`
-	run.StateChange
+// eventTypes has what events have beside their heads, by what they have as type.
+var eventTypes = map[string]struct {
+	name string
+	of   reflect.Type
+}{
+	run.TypeState:      {"StateEvent", reflect.TypeFor[run.StateChange]()},
+	run.TypeLog:        {"LogEvent", reflect.TypeFor[run.Log]()},
+	run.TypeMetric:     {"MetricEvent", reflect.TypeFor[engine.Usage]()},
+	run.TypeConnection: {"ConnectionEvent", reflect.TypeFor[engine.Connection]()},
+	run.TypeDropped:    {"DroppedEvent", reflect.TypeFor[run.Dropped]()},
+	run.TypeResult:     {"ResultEvent", reflect.TypeFor[run.Result]()},
 }
 
-// LogEvent is a piece of the tool's output.
-type LogEvent struct {
-	_ struct{} `additionalProperties:"true"`
-	EventHead
-	Type string `json:"type" enum:"log"`
-	run.Log
-}
-
-// MetricEvent is what the run used so far.
-type MetricEvent struct {
-	_ struct{} `additionalProperties:"true"`
-	EventHead
-	Type string `json:"type" enum:"metric"`
-	engine.Usage
-}
-
-// ConnectionEvent is a connection of the tool.
-type ConnectionEvent struct {
-	_ struct{} `additionalProperties:"true"`
-	EventHead
-	Type string `json:"type" enum:"connection"`
-	engine.Connection
-}
-
-// DroppedEvent stands for events that are missing in its place.
-type DroppedEvent struct {
-	_ struct{} `additionalProperties:"true"`
-	EventHead
-	Type string `json:"type" enum:"dropped"`
-	run.Dropped
-}
-
-// ResultEvent is how the run, or a step of it, has ended.
-type ResultEvent struct {
-	_ struct{} `additionalProperties:"true"`
-	EventHead
-	Type string `json:"type" enum:"result"`
-	run.Result
-}
-
-// eventTypes has the types by what their events have as type.
-var eventTypes = map[string]reflect.Type{
-	run.TypeState: reflect.TypeFor[StateEvent](), run.TypeLog: reflect.TypeFor[LogEvent](), run.TypeMetric: reflect.TypeFor[MetricEvent](),
-	run.TypeConnection: reflect.TypeFor[ConnectionEvent](), run.TypeDropped: reflect.TypeFor[DroppedEvent](), run.TypeResult: reflect.TypeFor[ResultEvent](),
+// eventSchema describes events with this type and, beside their heads, these fields.
+func eventSchema(all huma.Registry, kind *huma.Schema, of *huma.Schema) *huma.Schema {
+	head := huma.SchemaFromType(all, reflect.TypeFor[eventHead]())
+	one := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Properties: map[string]*huma.Schema{"type": kind}, Required: []string{"type"}}
+	for _, from := range []*huma.Schema{head, of} {
+		maps.Copy(one.Properties, from.Properties)
+		one.Required = append(one.Required, from.Required...)
+	}
+	return one
 }
 
 const components = "#/components/schemas/"
@@ -88,18 +58,14 @@ func describeEvents(all huma.Registry) {
 		Discriminator: &huma.Discriminator{PropertyName: "type", Mapping: map[string]string{}},
 	}
 	for i, name := range known {
-		one := all.Schema(eventTypes[name], true, "")
-		names[i], event.Discriminator.Mapping[name] = name, one.Ref
-		event.OneOf = append(event.OneOf, one)
+		of := eventTypes[name]
+		all.Map()[of.name] = eventSchema(all, &huma.Schema{Type: huma.TypeString, Enum: []any{name}}, huma.SchemaFromType(all, of.of))
+		names[i], event.Discriminator.Mapping[name] = name, components+of.name
+		event.OneOf = append(event.OneOf, &huma.Schema{Ref: components + of.name})
 	}
-	other := *all.Schema(reflect.TypeFor[EventHead](), false, "")
+	other := eventSchema(all, &huma.Schema{Type: huma.TypeString, Pattern: typeOfEvent.String(), Not: &huma.Schema{Enum: names}}, &huma.Schema{})
 	other.Description = "an event of another version"
-	other.Properties = maps.Clone(other.Properties)
-	other.Properties["type"] = &huma.Schema{Type: huma.TypeString, Pattern: typeOfEvent.String(), Not: &huma.Schema{Enum: names}}
-	other.Required = append(slices.Clone(other.Required), "type")
-	other.AdditionalProperties = true
-	delete(all.Map(), "EventHead")
-	all.Map()["OtherEvent"] = &other
+	all.Map()["OtherEvent"] = other
 	event.OneOf = append(event.OneOf, &huma.Schema{Ref: components + "OtherEvent"})
 	all.Map()["Event"] = event
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,11 +38,8 @@ func (s *Server) versionFiles(ctx context.Context, project, tool string, number 
 	if err != nil {
 		return nil, err
 	}
-	out := &api.VersionFiles{Version: versionOf(v)}
-	if err := json.Unmarshal(v.Manifest, &out.Bundle); err != nil {
-		return nil, fmt.Errorf("read version %d of %s: %w", v.Version, v.Tool, err)
-	}
-	return out, nil
+	b, err := bundleOf(v)
+	return &api.VersionFiles{Version: versionOf(v), Bundle: b}, err
 }
 
 // versionText says what was asked for: of version 0, the latest one, the tool is missing and not the version.

@@ -104,10 +104,8 @@ func TestMetrics(t *testing.T) {
 	}
 	// The names of operations are those of the API.
 	known := map[string]bool{}
-	for _, item := range r.api.OpenAPI().Paths {
-		for _, op := range operationsOf(item) {
-			known[op.OperationID] = true
-		}
+	for op := range operations(r.api.OpenAPI()) {
+		known[op.OperationID] = true
 	}
 	for name := range streams {
 		if !known[name] {

@@ -46,17 +46,12 @@ var errBusy = problem(http.StatusConflict, run.CodeKeyReused, "a request with th
 
 // describeKeys adds the header to the API's description.
 func (s *Server) describeKeys() {
-	for _, item := range s.api.OpenAPI().Paths {
-		for _, op := range []*huma.Operation{item.Post, item.Put} {
-			if op == nil {
-				continue
-			}
-			if _, ok := creations[op.OperationID]; ok {
-				op.Parameters = append(op.Parameters, &huma.Param{
-					Name: api.KeyHeader, In: "header", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: new(maxKey)},
-					Description: "a text that tells this request from all others of the token: a request that is repeated with it within 24 h makes nothing, and gets the same answer",
-				})
-			}
+	for op := range operations(s.api.OpenAPI()) {
+		if _, ok := creations[op.OperationID]; ok {
+			op.Parameters = append(op.Parameters, &huma.Param{
+				Name: api.KeyHeader, In: "header", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: new(maxKey)},
+				Description: "a text that tells this request from all others of the token: a request that is repeated with it within 24 h makes nothing, and gets the same answer",
+			})
 		}
 	}
 }

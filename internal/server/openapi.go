@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"iter"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -81,13 +84,22 @@ func (s *Server) describeRaw() {
 	}
 	lines := &huma.Schema{Type: huma.TypeString, Description: "the first line is a Report without events, and each other line an Event"}
 	raw["runner-report"].request[api.ReportLines] = &huma.MediaType{Schema: lines}
-	for _, item := range s.api.OpenAPI().Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post} {
-			if op == nil {
-				continue
-			}
-			if b, ok := raw[op.OperationID]; ok {
-				b.describe(op)
+	for op := range operations(s.api.OpenAPI()) {
+		if b, ok := raw[op.OperationID]; ok {
+			b.describe(op)
+		}
+	}
+}
+
+// operations are those of a description, by address.
+func operations(doc *huma.OpenAPI) iter.Seq[*huma.Operation] {
+	return func(yield func(*huma.Operation) bool) {
+		for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
+			item := doc.Paths[path]
+			for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete, item.Patch} {
+				if op != nil && !yield(op) {
+					return
+				}
 			}
 		}
 	}

@@ -122,11 +122,15 @@ func (s *Server) explain(err error, what string) error {
 			"check, and repeat the request if it wasn't")
 	case errors.Is(err, store.ErrUnreachable):
 		s.log.Error("the database can't be reached", "about", what, "error", err)
-		return problem(http.StatusServiceUnavailable, run.CodeDatabase, "the server can't reach its database, so nothing was changed",
+		return problem(http.StatusServiceUnavailable, run.CodeDatabase, "the server can't reach its database, so the request wasn't carried out, or not all of it",
 			"try again in a moment; if it stays so, the server's log has the reason")
+	case errors.Is(err, store.ErrSlow):
+		s.log.Error("the database took too long", "about", what, "error", err)
+		return problem(http.StatusServiceUnavailable, run.CodeDatabase, "the server's database took too long, so the request wasn't carried out, or not all of it",
+			"try again in a moment; if it stays so, look at the database's load; the server's log has more")
 	case errors.Is(err, store.ErrBusy):
 		s.log.Warn("a write was given up", "about", what, "error", err)
-		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the database gave the change up ten times, since others were in its way; nothing was changed", "send it again")
+		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the database gave a change up ten times, since others were in its way", "send it again")
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
 	case errors.Is(err, store.ErrRepeated):

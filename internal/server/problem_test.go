@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	awayText  = "the server can't reach its database, so nothing was changed; try again in a moment; if it stays so, the server's log has the reason"
+	awayText  = "the server can't reach its database, so the request wasn't carried out, or not all of it; try again in a moment; if it stays so, the server's log has the reason"
 	awayError = 503
 )
 
@@ -33,8 +33,9 @@ func TestExplain(t *testing.T) {
 		{store.ErrUnsure, 503, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made; check, and repeat the request if it wasn't"},
 		// The joined error is that of the connection.
 		{errors.Join(store.ErrUnsure, io.ErrUnexpectedEOF), 503, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made; check, and repeat the request if it wasn't"},
-		{store.ErrBusy, 503, run.CodeServerUnreachable, "the database gave the change up ten times, since others were in its way; nothing was changed; send it again"},
+		{store.ErrBusy, 503, run.CodeServerUnreachable, "the database gave a change up ten times, since others were in its way; send it again"},
 		{fmt.Errorf("%w: %w", store.ErrUnreachable, io.ErrUnexpectedEOF), awayError, run.CodeDatabase, awayText},
+		{store.ErrSlow, 503, run.CodeDatabase, "the server's database took too long, so the request wasn't carried out, or not all of it; try again in a moment; if it stays so, look at the database's load; the server's log has more"},
 		{store.ErrNoSpace, 507, run.CodeNoSpace, "the server's disk is full; free space in its folder, or give it a larger disk"},
 		{errors.New("secret text"), 500, run.CodeError, "the server can't do this now; try again; the server's log has the reason"},
 	} {

@@ -23,11 +23,9 @@ func TestReference(t *testing.T) {
 	list, _, _ = strings.Cut(list, "\n\n")
 	r := newRig(t)
 	var want []string
-	for path, item := range r.api.OpenAPI().Paths {
-		for _, op := range operationsOf(item) {
-			role, _ := op.Metadata[roleKey].(string)
-			want = append(want, fmt.Sprintf("| `%s` | %s `%s` | %s | %s |", op.OperationID, op.Method, strings.TrimPrefix(path, api.Prefix), role, op.Summary))
-		}
+	for op := range operations(r.api.OpenAPI()) {
+		role, _ := op.Metadata[roleKey].(string)
+		want = append(want, fmt.Sprintf("| `%s` | %s `%s` | %s | %s |", op.OperationID, op.Method, strings.TrimPrefix(op.Path, api.Prefix), role, op.Summary))
 	}
 	// By address, so that operations of one thing are together.
 	slices.SortFunc(want, func(a, b string) int { return strings.Compare(address(a), address(b)) })

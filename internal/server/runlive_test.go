@@ -62,8 +62,10 @@ func TestFollowRuns(t *testing.T) {
 	accept("d", "t", nil)
 	next("d queued;c failed;")
 	r.live.close()
-	if lists.Scan(); lists.Scan() && strings.HasPrefix(lists.Text(), "data: ") {
-		t.Errorf("after the end: %s", lists.Text())
+	for lists.Scan() {
+		if strings.HasPrefix(lists.Text(), "data: ") {
+			t.Errorf("after the end: %s", lists.Text())
+		}
 	}
 }
 

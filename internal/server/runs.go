@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -164,9 +162,9 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 	if l, ok := s.tools.get(v.Digest); ok && l.workflow == nil {
 		return l, nil, v.Version, nil
 	}
-	var b api.Bundle
-	if err := json.Unmarshal(v.Manifest, &b); err != nil {
-		return nil, nil, 0, fmt.Errorf("read version %d of %s: %w", v.Version, v.Tool, err)
+	b, err := bundleOf(v)
+	if err != nil {
+		return nil, nil, 0, err
 	}
 	l, err := s.load(ctx, &b)
 	return l, &b, v.Version, err

@@ -171,18 +171,13 @@ func (s *Server) me(i identity) api.Me {
 			me.Roles = append(me.Roles, role)
 		}
 	}
-	for path, item := range s.api.OpenAPI().Paths {
+	for op := range operations(s.api.OpenAPI()) {
 		project := ""
-		if strings.Contains(path, "{project}") {
+		if strings.Contains(op.Path, "{project}") {
 			project = i.Project
 		}
-		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete} {
-			if op == nil {
-				continue
-			}
-			if role, _ := op.Metadata[roleKey].(string); i.may(project, role) {
-				me.Operations = append(me.Operations, op.OperationID)
-			}
+		if role, _ := op.Metadata[roleKey].(string); i.may(project, role) {
+			me.Operations = append(me.Operations, op.OperationID)
 		}
 	}
 	slices.Sort(me.Operations)

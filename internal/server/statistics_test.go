@@ -58,12 +58,14 @@ func TestStatistics(t *testing.T) {
 			t.Errorf("%s: now %+v", step, s.Now)
 		}
 	}
-	if s, err := c.Statistics(t.Context(), "own", "none", "", time.Now().Add(-time.Hour)); err != nil || s.Total.Runs != 0 || s.Total.SuccessRate != nil || len(s.Buckets) != 2 {
+	since := time.Now().Add(-time.Hour)
+	if s, err := c.Statistics(t.Context(), "own", "none", "", since); err != nil || s.Total.Runs != 0 || s.Total.SuccessRate != nil ||
+		!s.Since.Equal(since.Truncate(time.Hour)) || len(s.Buckets) != int(s.Until.Sub(s.Since)/time.Hour) || len(s.Buckets) < 2 {
 		t.Errorf("of no tool: %+v, %v", s, err)
 	}
 	for query, want := range map[string]int{
 		"since=2020-01-01T00:00:00Z": http.StatusUnprocessableEntity, "step=minute": http.StatusUnprocessableEntity, "since=9999-01-01T00:00:00Z": http.StatusOK,
-		"step=day&since=" + time.Now().UTC().AddDate(0, 0, -99).Format(time.DateOnly) + "T00:00:00Z":  http.StatusOK,
+		"step=day&since=" + time.Now().UTC().AddDate(0, 0, -98).Format(time.DateOnly) + "T00:00:00Z":  http.StatusOK,
 		"step=day&since=" + time.Now().UTC().AddDate(0, 0, -101).Format(time.DateOnly) + "T00:00:00Z": http.StatusUnprocessableEntity,
 	} {
 		if status, p := r.call(t, "GET", "/api/v1/projects/own/statistics?"+query, r.tokens["own viewer"], ""); status != want {

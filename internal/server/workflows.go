@@ -142,11 +142,11 @@ func (s *Server) latest(ctx context.Context, project string, tools map[string]pi
 			if v.Kind != "tool" {
 				return nil, fmt.Errorf("%s is a workflow of the project %s, and a step runs a tool", name, project)
 			}
-			p := pin{Version: v.Version}
-			if err := json.Unmarshal(v.Manifest, &p.Bundle); err != nil {
-				return nil, fmt.Errorf("read version %d of %s: %w", v.Version, name, err)
+			b, err := bundleOf(v)
+			if err != nil {
+				return nil, err
 			}
-			tools[name] = p
+			tools[name] = pin{v.Version, b}
 		}
 		return s.pinned(ctx, tools)(name)
 	}

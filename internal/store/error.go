@@ -15,11 +15,13 @@ var (
 	// ErrChanged says that it was changed since it was read.
 	ErrChanged = errors.New("it was changed meanwhile")
 	// ErrBusy says that others were in the way again and again, so that nothing was written. It may be tried again.
-	ErrBusy = errors.New("others were in the way again and again")
+	ErrBusy = errors.New("others were in the way again and again; try again")
 	// ErrNoSpace says that the database's disk is full.
 	ErrNoSpace = errors.New("no space left for the database")
 	// ErrUnreachable says that the database doesn't answer. Nothing was written.
 	ErrUnreachable = errors.New("the database can't be reached")
+	// ErrSlow says that the database has given a statement up that took too long. Nothing was written.
+	ErrSlow = errors.New("the database has given up what took too long")
 	// ErrUnsure says that the answer to a commit is missing: what was written may be there or not. It isn't written again.
 	ErrUnsure = errors.New("the connection to the database broke during a commit, which may have come to pass or not")
 	// ErrExists says that there is one of that name already.

@@ -7,8 +7,6 @@ type Projects interface {
 	// Projects returns the projects that have a tool, run, secret, token or policy, by name, from the first one after a name on; or only the
 	// given one.
 	Projects(ctx context.Context, only, after string, most int) ([]Project, error)
-	// Taken returns what runners have.
-	Taken(ctx context.Context) ([]Taken, error)
 }
 
 // Project is a project.
@@ -16,11 +14,4 @@ type Project struct {
 	Name   string
 	Tools  int // also workflows
 	Policy bool
-}
-
-// Taken is a run that a runner has.
-type Taken struct {
-	Run, Project string
-	Runner       string // what the queue knows it by
-	Size         Size
 }

@@ -42,6 +42,8 @@ type Queue interface {
 	QueueLength(ctx context.Context, project string, most int) (int, error)
 	// Held returns the attempts of a runner: of each its size, and whether it has limits.
 	Held(ctx context.Context, runner string) (map[Hold]Claimed, error)
+	// Taken returns what all runners have.
+	Taken(ctx context.Context) ([]Taken, error)
 	// HeldRequests calls take with the requests of the attempts that a runner holds, those of the newest runs first, until it is done.
 	HeldRequests(ctx context.Context, runner string, take func(request []byte) (done bool, err error)) error
 	// Cancelling returns the attempts that runners have and whose end was asked for.
@@ -110,6 +112,13 @@ type Hold struct {
 type Leased struct {
 	Hold
 	Runner string
+}
+
+// Taken is a run that a runner has.
+type Taken struct {
+	Run, Project string
+	Runner       string // what the queue knows it by
+	Size         Size
 }
 
 // Extended is the answer to Extend.

@@ -299,20 +299,22 @@ func TestBrokenReceivers(t *testing.T) {
 			t.Cleanup(func() { goleak.VerifyNone(t, before) })
 			url, asked := tracetest.Broken(t, status)
 			tr, log := opened(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": url})
+			const patience = 2 * time.Minute // no machine is so slow
 			began := time.Now()
 			for i := range 20_000 {
 				tr.Ended(Run{ID: fmt.Sprint(i), Status: run.Succeeded, Accepted: began, Started: began, Finished: began})
 			}
-			if took := time.Since(began); took > 10*time.Second {
+			if took := time.Since(began); took > patience {
 				t.Errorf("20,000 spans took %v", took)
 			}
 			<-asked
-			began = time.Now()
+			closing := time.Now()
 			tr.Close()
-			if took := time.Since(began); took > lastSpans+5*time.Second {
+			if took := time.Since(closing); took > lastSpans+patience {
 				t.Errorf("the end took %v", took)
 			}
-			// Each run is two spans. The log says of each that it is lost: once at most in this short time, and at the end.
+			// Each run is two spans. The log says of each that it is lost: now and then, and at the end.
+			most := 2 + int(time.Since(began)/warnEvery)
 			said, lost := log.String(), 0
 			for _, n := range regexp.MustCompile(`lost_spans=(\d+)`).FindAllStringSubmatch(said, -1) {
 				more, err := strconv.Atoi(n[1])
@@ -321,7 +323,7 @@ func TestBrokenReceivers(t *testing.T) {
 				}
 				lost += more
 			}
-			if strings.Count(said, "level=WARN") > 2 || lost != 40_000 {
+			if strings.Count(said, "level=WARN") > most || lost != 40_000 {
 				t.Errorf("%d spans are lost; the log has %s", lost, said)
 			}
 		})

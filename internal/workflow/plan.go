@@ -13,7 +13,6 @@
 package workflow
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -446,14 +445,14 @@ func (n *planning) judgedBy(c *definition.Condition) string {
 		if err != nil {
 			continue // the condition would have failed
 		}
-		text, err := json.Marshal(value)
+		text, err := shape.JSON(value)
 		if err != nil {
 			continue
 		}
 		if len(text) > mostJudged {
-			text = append(text[:mostJudged:mostJudged], "…"...)
+			text = text[:mostJudged] + "…"
 		}
-		fmt.Fprintf(&all, "; %s is %s", r, strings.ToValidUTF8(string(text), ""))
+		fmt.Fprintf(&all, "; %s is %s", r, strings.ToValidUTF8(text, ""))
 	}
 	return all.String()
 }

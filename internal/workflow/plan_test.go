@@ -63,9 +63,9 @@ func TestPlan(t *testing.T) {
 			"a=failed b=succeeded c=skipped(step a failed) -> failed 3",
 		},
 		{
-			"a reason has the values", `{inputs: [{name: e, default: "x\ny"}], workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: '${a.exit_code} > 1 || ${inputs.e} == ${a.R}'}]}`,
+			"a reason has the values", `{inputs: [{name: e, default: "<x\ny>"}], workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: '${a.exit_code} > 1 || ${inputs.e} == ${a.R}'}]}`,
 			map[string]StepState{"a": out("R", "secret")},
-			`a=succeeded b=skipped(its condition is false: ${a.exit_code} > 1 || ${inputs.e} == ${a.R}; ${a.exit_code} is 0; ${inputs.e} is null) -> succeeded 0`,
+			`a=succeeded b=skipped(its condition is false: ${a.exit_code} > 1 || ${inputs.e} == ${a.R}; ${a.exit_code} is 0; ${inputs.e} is "<x\ny>") -> succeeded 0`,
 		},
 		{
 			"but not about others", `workflow: [{name: a, tool: T}, {name: x, tool: T, condition: always()}, {name: b, tool: T, condition: '${x.status} == "failed"'}]`,
@@ -140,7 +140,12 @@ func TestPlan(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := NewPlan(parse(t, test.text), nil)
+			w := parse(t, test.text)
+			values, err := w.Values(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := NewPlan(w, values)
 			m := simulate(t, p, p.NewStates())
 			m.run(func(int) int { return 0 }, func(u unit) StepState {
 				if st, ok := test.ends[StepName(p.Steps[u.step].Name, u.item)]; ok {

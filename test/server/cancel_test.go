@@ -11,8 +11,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store/postgrestest"
 )
 
-// TestCancelReaches has a cancel reach the tool within two seconds, also if the runner is connected to another server than the one that is asked. A
-// machine on which a tool takes long to start gets as many times longer.
+// TestCancelReaches has a cancel reach the tool, also if the runner is connected to another server than the one that is asked. How soon is a matter of
+// the machine; TestCancelIsSent of internal/server has it come without a heartbeat.
 func TestCancelReaches(t *testing.T) {
 	shared := []string{"--database", postgrestest.Start(t).Database(t), "--archive", t.TempDir()}
 	near := replica(t, nil, shared...)
@@ -20,7 +20,6 @@ func TestCancelReaches(t *testing.T) {
 	other := replica(t, near, shared...)
 	other.begin()
 	near.remote("one", "default", t.TempDir()).start()
-	near.write("true.yaml", "name: t\nimage: busybox\ncommand: [\"true\"]\n")
 	near.write("waits.yaml", `name: waits
 image: busybox
 script: |
@@ -28,15 +27,10 @@ script: |
   echo up
   while :; do sleep 0.02; done
 `)
-	near.must("run", "true.yaml") // when the runner is connected
-	begin := time.Now()
-	near.must("run", "true.yaml")
-	start := time.Since(begin)
-	bound := max(2*time.Second, 10*start)
 	for name, asked := range map[string]*site{"TheSameServer": near, "AnotherServer": other} {
 		t.Run(name, func(t *testing.T) {
 			id := strings.TrimSpace(near.must("run", "waits.yaml", "--detach", "-q"))
-			var told time.Time
+			told := false
 			asks, follows := asked.client(), near.client()
 			begun := make(chan struct{})
 			followed := make(chan error, 1)
@@ -46,7 +40,7 @@ script: |
 						close(begun)
 					}
 					if e.Log != nil && strings.Contains(string(e.Log.Bytes()), "told") {
-						told = time.Now()
+						told = true
 					}
 				}, nil)
 			}()
@@ -57,17 +51,16 @@ script: |
 			case <-time.After(patience):
 				t.Fatal("the tool doesn't begin")
 			}
-			begin := time.Now()
 			if _, err := asks.Cancel(t.Context(), "default", id); err != nil {
 				t.Fatal(err)
 			}
-			if err := <-followed; err != nil || told.IsZero() {
-				t.Fatalf("the tool wasn't told: %v", err)
-			}
-			took := told.Sub(begin)
-			t.Logf("the tool was told after %s; a start takes %s", took, start)
-			if took > bound {
-				t.Errorf("the tool was told after %s; the bound is %s", took, bound)
+			select {
+			case err := <-followed:
+				if err != nil || !told {
+					t.Errorf("the tool wasn't told: %v", err)
+				}
+			case <-time.After(patience):
+				t.Error("the run hasn't ended")
 			}
 		})
 	}

@@ -271,7 +271,7 @@ func surviveCut(t *testing.T, how gateState) {
 	if how == gateSilent {
 		bound = databasePatience // what the server has locked stays so
 	}
-	if took > bound+15*time.Second {
+	if took > bound+patience {
 		t.Errorf("the runs were taken over after %s; the bound is %s", took, bound)
 	}
 	near.write("hello.yaml", "name: hello\nimage: busybox\ncommand: [echo, hello]\n")
@@ -279,7 +279,7 @@ func surviveCut(t *testing.T, how gateState) {
 	if a := near.run("run", "hello.yaml", "--runner-label", "one", "--priority", "100"); a.status != 0 || a.out != "hello\n" {
 		t.Errorf("on the other server meanwhile: %+v", a)
 	}
-	asks, end := context.WithTimeout(t.Context(), databasePatience+15*time.Second)
+	asks, end := context.WithTimeout(t.Context(), databasePatience+patience)
 	_, err = there.Runs(asks, "default", api.RunFilter{})
 	end()
 	var p *api.Problem

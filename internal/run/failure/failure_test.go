@@ -69,6 +69,7 @@ var uncoded = map[string]string{
 	"store.ErrNoSpace":      "the server answers with no_space",
 	"store.ErrGap":          "the server answers with a receipt, and the runner sends what is missing",
 	"store.ErrUnreachable":  "the server answers with database_unavailable",
+	"store.ErrSlow":         "the server answers with database_unavailable",
 	"store.ErrUnsure":       "the server answers with server_unreachable",
 	"store.ErrBusy":         "the server answers with server_unreachable",
 	"store.ErrOver":         "the server answers with a problem, which has a code",

@@ -72,12 +72,7 @@ func (w *logWriter) put(n int) {
 	if n == 0 {
 		return
 	}
-	data := w.waiting[:n]
-	if utf8.Valid(data) {
-		w.emit(&run.Log{Stream: w.stream, Data: string(data)})
-	} else {
-		w.emit(&run.Log{Stream: w.stream, DataBase64: bytes.Clone(data)})
-	}
+	w.emit(run.NewLog(w.stream, w.waiting[:n]))
 	w.waiting = append(w.waiting[:0], w.waiting[n:]...)
 }
 

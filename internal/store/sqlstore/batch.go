@@ -19,7 +19,7 @@ import (
 // statements has the statements of one kind, by the number of rows.
 type statements map[int]string
 
-// together are the numbers of rows for which there are statements: each connection keeps those that it has prepared.
+// together are the numbers of rows for which there are statements of each kind: each connection keeps those that it has prepared.
 var together = []int{64, 16, 4, 1}
 
 func statementsFor(before, row, after string) statements {
@@ -33,7 +33,12 @@ func statementsFor(before, row, after string) statements {
 // each calls do with statements for all rows, the largest first, and the parameters of each.
 func (all statements) each(rows [][]any, do func(statement string, n int, args []any)) {
 	for len(rows) > 0 {
-		n := together[slices.IndexFunc(together, func(n int) bool { return n <= len(rows) })]
+		n := 0
+		for size := range all {
+			if size <= len(rows) {
+				n = max(n, size)
+			}
+		}
 		do(all[n], n, slices.Concat(rows[:n]...))
 		rows = rows[n:]
 	}
@@ -151,6 +156,7 @@ func (t *tx) scanEnded(row row) error {
 }
 
 var (
+	lockRows      = statementsFor(`SELECT run FROM queue WHERE run IN (`, `?`, `) ORDER BY run FOR UPDATE`)
 	readPositions = statementsFor(`WITH v(run) AS (VALUES `, `(?)`, `) SELECT run, `+positionColumns+` FROM queue WHERE run IN (SELECT run FROM v)`)
 	readAnswers   = statementsFor(`WITH v(token, idempotency_key) AS (VALUES `, `(CAST(? AS BLOB), ?)`, fmt.Sprintf(`)
 		SELECT a.token, a.idempotency_key FROM v JOIN answers a ON a.token = v.token AND a.idempotency_key = v.idempotency_key
@@ -189,5 +195,35 @@ func (t *tx) look(group []*write) (calls []*call) {
 		t.answered[answer{string(token), key}] = true
 		return err
 	}))
+	return calls
+}
+
+// lockSteps returns the statements that lock the steps that the writes of a group are about, and then their workflows, each in the order of
+// their ids. One after another, writes lock a step and its workflow, and then another step: two groups that do so wait for each other.
+func (t *tx) lockSteps(group []*write) (calls []*call) {
+	var steps, flows []string
+	for _, one := range group {
+		if parent := t.positions[one.run].parent.Run; parent != "" {
+			steps, flows = append(steps, one.run), append(flows, parent)
+		}
+		if one.forward != nil {
+			flows = append(flows, one.forward.Run)
+			for _, end := range one.forward.End {
+				steps = append(steps, end.Run)
+			}
+		}
+	}
+	if len(steps) < 2 && len(flows) < 2 {
+		return nil
+	}
+	for _, ids := range [][]string{steps, flows} {
+		var rows [][]any
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+			rows = append(rows, []any{id})
+		}
+		lockRows.each(rows, func(statement string, _ int, args []any) {
+			calls = append(calls, &call{statement: statement, args: args, scan: func(row) error { return nil }})
+		})
+	}
 	return calls
 }

@@ -39,14 +39,15 @@ func dialBounded(config *pgx.ConnConfig) {
 	config.DialFunc = d.DialContext
 }
 
-// databaseBounds has the database itself end what takes too long, unless the address says for how long.
+// databaseBounds has the database itself end what takes too long, unless the address says for how long: a little earlier than we give the connection
+// up, so that we hear of it.
 func (d dialect) databaseBounds(config *pgx.ConnConfig) stdlib.OptionOpenDB {
 	return stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		for _, name := range []string{"statement_timeout", "idle_in_transaction_session_timeout"} {
 			if _, given := config.RuntimeParams[name]; given {
 				continue
 			}
-			if _, err := conn.Exec(ctx, fmt.Sprintf("SET %s = %d", name, d.patience.Milliseconds())); err != nil {
+			if _, err := conn.Exec(ctx, fmt.Sprintf("SET %s = %d", name, (d.patience*9/10).Milliseconds())); err != nil {
 				return err
 			}
 		}
@@ -54,7 +55,14 @@ func (d dialect) databaseBounds(config *pgx.ConnConfig) stdlib.OptionOpenDB {
 	})
 }
 
-// silent says whether the database didn't answer. That is no write's fault, so none of its group is tried alone: each would wait as long.
+// silent says whether the database didn't answer.
 func silent(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err)
+}
+
+// slow says whether the database has given up a statement that took too long.
+func slow(err error) bool {
+	const queryCanceled = "57014"
+	var p *pgconn.PgError
+	return errors.As(err, &p) && p.Code == queryCanceled
 }

@@ -153,7 +153,7 @@ func TestSilentPostgres(t *testing.T) {
 		}
 	}
 	var timeout string
-	if err := s.db.QueryRowContext(t.Context(), "SHOW statement_timeout").Scan(&timeout); err != nil || timeout != "2s" {
+	if err := s.db.QueryRowContext(t.Context(), "SHOW statement_timeout").Scan(&timeout); err != nil || timeout != "1800ms" {
 		t.Errorf("the database's own bound is %q, %v", timeout, err)
 	}
 }

@@ -25,6 +25,8 @@ type call struct {
 	fewer error // the error otherwise
 }
 
+func callOf(statement string, args ...any) *call { return &call{statement: statement, args: args} }
+
 // connection is a connection for writing.
 type connection struct {
 	conn     *sql.Conn
@@ -152,7 +154,11 @@ func (c *connection) send(ctx context.Context, conn *pgx.Conn, calls []*call) (e
 		batch.Queue(statement, c.d.args(one.args)...)
 	}
 	results := conn.SendBatch(ctx, batch)
-	defer func() { err = errors.Join(err, results.Close()) }()
+	defer func() {
+		if closed := results.Close(); err == nil { // otherwise it is the same error
+			err = closed
+		}
+	}()
 	for _, one := range calls {
 		if err := one.receive(results); err != nil {
 			return err

@@ -12,10 +12,10 @@ import (
 )
 
 // How runs ended is counted with their ends, in a few rows for each tool, so that statistics read no runs. The statement is the last one of a
-// group, and its rows have an order: whoever writes to the same rows waits for the commit, and for nothing else. Runs of steps are left out by an
+// group, and the only one of its kind, and its rows have an order: whoever writes to the same rows waits for the commit, and for nothing else. Runs of steps are left out by an
 // expression, for which there is no index: PostgreSQL, as long as it doesn't know the tables, would look through all runs without a parent.
 
-// shards is among how many rows the servers of a database are spread.
+// shards is among how many rows the writers of the servers of a database are spread.
 const shards = 8
 
 var countedEnds = newCountedEnds()
@@ -44,7 +44,7 @@ func newCountedEnds() *kind {
 			add = append(add, fmt.Sprintf("%[1]s = ended.%[1]s + excluded.%[1]s", c))
 		}
 	}
-	return kindOf(`WITH v(run, shard) AS (VALUES `, `(?, CAST(? AS BIGINT))`, `), hours AS (
+	before, row, after := `WITH v(run, shard) AS (VALUES `, `(?, CAST(? AS BIGINT))`, `), hours AS (
 			SELECT e.project, e.hour, e.tool, e.shard, `+strings.Join(values, ", ")+`
 			FROM (SELECT r.project, r.tool, `+fmt.Sprintf("r.finished / %[1]d * %[1]d", spanOf(false))+` AS hour, r.status, v.shard,
 					CASE WHEN r.started = 0 THEN 0 ELSE r.started - r.accepted END AS waited, `+bucket+` AS took
@@ -54,7 +54,10 @@ func newCountedEnds() *kind {
 		SELECT h.project, s.column1, CASE WHEN t.column1 = 1 THEN '`+allTools+`' ELSE h.tool END, h.hour / s.column1 * s.column1, h.shard, `+strings.Join(sums, ", ")+`
 		FROM hours h CROSS JOIN (VALUES `+fmt.Sprintf("(%d), (%d)", spanOf(false), spanOf(true))+`) s CROSS JOIN (VALUES (0), (1)) t
 		WHERE true GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
-		ON CONFLICT (project, span, tool, start, shard) DO UPDATE SET `+strings.Join(add, ", "), nil)
+		ON CONFLICT (project, span, tool, start, shard) DO UPDATE SET `+strings.Join(add, ", ")
+	k := kindOf(before, row, after, nil)
+	k.statements[mostGrouped] = before + row + strings.Repeat(", "+row, mostGrouped-1) + after
+	return k
 }
 
 // allTools is the tool of the rows that have all tools. No tool has this name.
@@ -68,10 +71,13 @@ func spanOf(days bool) int64 {
 	return time.Hour.Milliseconds()
 }
 
-// countEnds counts the runs that have ended in the transaction.
+// countEnds counts the runs that have ended in the transaction. No run has the id of the rows that fill the statement.
 func (t *tx) countEnds(shard int) {
 	for _, one := range t.ended {
 		t.add(countedEnds, one.Run, shard)
+	}
+	for n := len(t.ended); n > 0 && n < mostGrouped && countedEnds.statements[n] == ""; n++ {
+		t.add(countedEnds, "", shard)
 	}
 }
 

@@ -73,6 +73,7 @@ func (s *Store) Runs(ctx context.Context, f store.Filter) (runs []store.Run, nex
 		}
 	}
 	slices.SortFunc(runs, func(a, b store.Run) int { return cmp.Compare(b.ID, a.ID) })
+	runs = slices.CompactFunc(runs, func(a, b store.Run) bool { return a.ID == b.ID })
 	runs = slices.DeleteFunc(runs, func(r store.Run) bool { return r.ID < from })
 	if len(runs) > f.Most {
 		runs = runs[:f.Most]
@@ -94,7 +95,8 @@ func (s *Store) lastOf(ctx context.Context, in condition, runs int) (id string, 
 	return id, err
 }
 
-// placesOf returns where runs of a list are, and what else is compared.
+// placesOf returns where runs of a list are, and what else is compared. They are read in this order: a run that ends meanwhile is read where it was,
+// or where it is, or in both.
 func placesOf(f store.Filter) (places []place, rest condition, err error) {
 	in := condition{"r.project = ? AND r.parent = ?", []any{f.Project, f.Parent}}
 	if rest, err = compared(f); err != nil {
@@ -105,11 +107,12 @@ func placesOf(f store.Filter) (places []place, rest condition, err error) {
 		return []place{{in: in}}, all(rest, stateIn("COALESCE(q.state, r.status)", f.Status)), nil
 	}
 	var open []run.State
+	var ended []place
 	for _, st := range slices.Compact(slices.Sorted(slices.Values(f.Status))) {
 		if slices.Contains(active, st) {
 			open = append(open, st)
 		} else {
-			places = append(places, place{in: all(in, stateIn("r.status", []run.State{st}))})
+			ended = append(ended, place{in: all(in, stateIn("r.status", []run.State{st}))})
 		}
 	}
 	switch {
@@ -124,7 +127,7 @@ func placesOf(f store.Filter) (places []place, rest condition, err error) {
 		// PostgreSQL may begin with the history, of which only what isn't over is of use.
 		places = append(places, place{in: all(in, stateIn("r.status", []run.State{run.Queued}), queued)})
 	}
-	return places, rest, nil
+	return append(places, ended...), rest, nil
 }
 
 // lastID is after all ids.

@@ -17,18 +17,22 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
-// lost makes the error of a PostgreSQL that can't be reached one that callers know. SQLite is in this process.
+// lost makes the error of a PostgreSQL that can't be reached, or takes too long, one that callers know. SQLite is in this process.
 func (d dialect) lost(err error) error {
-	if d.goose != goose.DialectPostgres || errors.Is(err, store.ErrUnsure) || !away(err) {
+	switch {
+	case d.goose != goose.DialectPostgres, errors.Is(err, store.ErrUnsure):
 		return err
+	case slow(err):
+		return fmt.Errorf("%w: %w", store.ErrSlow, err)
+	case away(err):
+		return fmt.Errorf("%w: %w", store.ErrUnreachable, err)
 	}
-	return fmt.Errorf("%w: %w", store.ErrUnreachable, err)
+	return err
 }
 
-// awayCodes are what PostgreSQL says when it ends a connection or takes none (its manual, appendix A), besides the class 08: query_canceled, which
-// is a statement's time-out here, idle_in_transaction_session_timeout, too_many_connections, admin_shutdown, crash_shutdown and
-// cannot_connect_now.
-var awayCodes = []string{"57014", "25P03", "53300", "57P01", "57P02", "57P03"}
+// awayCodes are what PostgreSQL says when it ends a connection or takes none (its manual, appendix A), besides the class 08:
+// idle_in_transaction_session_timeout, too_many_connections, admin_shutdown, crash_shutdown and cannot_connect_now.
+var awayCodes = []string{"25P03", "53300", "57P01", "57P02", "57P03"}
 
 func away(err error) bool {
 	var connecting *pgconn.ConnectError

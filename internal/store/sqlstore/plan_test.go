@@ -23,6 +23,10 @@ func TestPlans(t *testing.T) {
 			_, _, err := s.Runs(ctx, store.Filter{Project: "p", Status: []run.State{run.Running}, Most: 1})
 			return err
 		},
+		"list with a text": func() error {
+			_, _, err := s.Runs(ctx, store.Filter{Project: "p", Status: []run.State{run.Running}, Text: "x", Look: 1, Most: 1})
+			return err
+		},
 	}
 	for name, read := range reads {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -64,6 +65,12 @@ func TestPostgres(t *testing.T) {
 		address := server.Database(t)
 		stepEnds(t, openPostgres(t, address), openPostgres(t, address))
 	})
+	for _, forward := range []bool{false, true} {
+		t.Run(fmt.Sprintf("StepsOfTwo/%v", forward), func(t *testing.T) {
+			address := server.Database(t)
+			stepsOfTwo(t, openPostgres(t, address), openPostgres(t, address), forward)
+		})
+	}
 	t.Run("Overtaken", func(t *testing.T) {
 		address := server.Database(t)
 		overtaken(t, openPostgres(t, address), openPostgres(t, address))
@@ -72,6 +79,7 @@ func TestPostgres(t *testing.T) {
 		address := server.Database(t)
 		claimPasses(t, openPostgres(t, address), openPostgres(t, address))
 	})
+	t.Run("Late", func(t *testing.T) { late(t, openPostgres(t, server.Database(t))) })
 	t.Run("UnsureCommit", func(t *testing.T) { unsureCommit(t, openPostgres(t, server.Database(t))) })
 }
 
@@ -183,6 +191,28 @@ func deadlock(t *testing.T, s, other *Store) {
 			t.Errorf("run %s was changed %d times, %v, want 2", id, r.EventBytes, err)
 		}
 	}
+}
+
+// late has reads and writes end as if they took too long, and by a caller's deadline: neither is a database that can't be reached.
+func late(t *testing.T, s *Store) {
+	const cancelled = `SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(600)`
+	none := func(row) error { return nil }
+	read := s.read(t.Context(), none, cancelled)
+	write := s.write(t.Context(), func(ctx context.Context, tx *tx) error { return tx.rows(ctx, none, cancelled) })
+	for what, err := range map[string]error{"read": read, "write": write} {
+		if !errors.Is(err, store.ErrSlow) || errors.Is(err, store.ErrUnreachable) {
+			t.Errorf("the %s: %v, want %v", what, err, store.ErrSlow)
+		}
+		if n := strings.Count(err.Error(), "57014"); n != 1 {
+			t.Errorf("the %s: %v: the error is there %d times", what, err, n)
+		}
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if err := s.read(ctx, none, `SELECT 1`); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUnreachable) {
+		t.Errorf("after the caller's deadline: %v, want %v", err, context.DeadlineExceeded)
+	}
+	accept(t, s, "a")
 }
 
 // unsureCommit breaks a connection before its COMMIT: each write of the group fails, and is carried out once only.
@@ -550,15 +580,6 @@ func stepEnds(t *testing.T, s, other *Store) {
 	}
 	begun := false
 	done := make(chan error, 1)
-	waits := func() bool {
-		n := 0
-		err := s.read(ctx, func(rows row) error { return rows.Scan(&n) },
-			`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
-		if err != nil {
-			t.Error(err)
-		}
-		return n > 0 || err != nil
-	}
 	_, err = s.Report(ctx, store.Report{
 		Hold: store.Hold{Run: "s", Attempt: 1}, Runner: "p/x@1", Lease: time.Hour, First: 1, Count: 1, Encode: encode,
 		Ended: &store.Ended{Status: run.Succeeded, Result: []byte("{}")},
@@ -571,9 +592,7 @@ func stepEnds(t *testing.T, s, other *Store) {
 						Encode: encode,
 					})
 				}()
-				for !waits() {
-					time.Sleep(time.Millisecond)
-				}
+				awaitLock(t, s)
 			}
 			return encode(before)
 		},
@@ -583,5 +602,76 @@ func stepEnds(t *testing.T, s, other *Store) {
 	}
 	if n := failed.Load(); n > 0 {
 		t.Errorf("the database has given up %d transactions in favour of others", n)
+	}
+}
+
+// awaitLock returns when a transaction waits for another one.
+func awaitLock(t *testing.T, s *Store) {
+	for n := 0; n == 0; time.Sleep(time.Millisecond) {
+		err := s.read(t.Context(), func(rows row) error { return rows.Scan(&n) },
+			`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+	}
+}
+
+// stepsOfTwo has two servers write groups about two workflows, in opposite orders: reports on their steps, and the same or steps forward. One of them
+// waits for the other, and the database gives neither up.
+func stepsOfTwo(t *testing.T, s, other *Store, forward bool) {
+	ctx := t.Context()
+	const runner = "p/x@1"
+	for _, w := range []string{"v", "w"} {
+		if err := s.AcceptWorkflow(ctx, store.NewRun{ID: w, Project: "p", Tool: "w", Kind: "workflow", Request: []byte("{}")}, store.StepForward{Run: w, Within: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{w + "1", w + "2"} {
+			n := store.NewRun{ID: id, Project: "p", Tool: "t", Kind: "tool", Pool: "default", Request: []byte("{}"), Parent: store.Parent{Run: w, Step: id}}
+			if err := s.Accept(ctx, n, &store.Lessee{Runner: runner, Lease: time.Hour}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	encode := func(before int64) (store.Chunk, error) {
+		return store.Chunk{First: before + 1, Last: before + 1, Data: []byte("y")}, nil
+	}
+	report := func(s *Store, id string, meanwhile func()) func() error {
+		encodeFor := func(_ store.Parent, before int64) (store.Chunk, error) {
+			meanwhile()
+			return encode(before)
+		}
+		return func() error {
+			_, err := s.Report(ctx, store.Report{
+				Hold: store.Hold{Run: id, Attempt: 1}, Runner: runner, Lease: time.Hour, First: 1, Count: 1, Encode: encode, EncodeFor: encodeFor,
+			})
+			return err
+		}
+	}
+	var tries atomic.Int64
+	count := func(s *Store) func() error {
+		return func() error { return s.write(ctx, func(context.Context, *tx) error { tries.Add(1); return nil }) }
+	}
+	theirs := []func() error{count(other)}
+	for _, w := range []string{"w", "v"} {
+		if forward {
+			theirs = append(theirs, func() error {
+				return other.StepForward(ctx, store.StepForward{Run: w, Entries: [][]byte{[]byte("x")}, Within: time.Hour, Encode: encode})
+			})
+		} else {
+			theirs = append(theirs, report(other, w+"1", func() {}))
+		}
+	}
+	done := make(chan []error, 1)
+	meanwhile := sync.OnceFunc(func() {
+		go func() { done <- other.together(theirs) }()
+		awaitLock(t, s)
+	})
+	errs := s.together([]func() error{count(s), report(s, "v2", meanwhile), report(s, "w2", func() {})})
+	if err := errors.Join(append(errs, <-done...)...); err != nil {
+		t.Error(err)
+	}
+	if n := tries.Load(); n != 2 {
+		t.Errorf("the two groups were carried out %d times", n)
 	}
 }

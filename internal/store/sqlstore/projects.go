@@ -28,7 +28,7 @@ func (s *Store) Projects(ctx context.Context, only, after string, most int) (all
 	return all, err
 }
 
-// Taken implements store.Projects.
+// Taken implements store.Queue.
 func (s *Store) Taken(ctx context.Context) (all []store.Taken, err error) {
 	err = s.read(ctx, func(rows row) error {
 		var t store.Taken

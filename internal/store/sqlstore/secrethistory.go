@@ -8,22 +8,20 @@ import (
 
 // addSecretVersion remembers who has set a version of a secret, and forgets the oldest ones.
 func addSecretVersion(ctx context.Context, tx *tx, s store.Secret) error {
-	_, err := tx.exec(ctx, `INSERT INTO secret_versions (project, name, version, set_at, set_by) VALUES (?, ?, ?, ?, ?)`, s.Project, s.Name, s.Version, millis(s.Set), s.SetBy)
-	if err == nil {
-		_, err = tx.exec(ctx, `DELETE FROM secret_versions WHERE project = ? AND name = ? AND version <= ?`, s.Project, s.Name, s.Version-store.SecretHistory)
-	}
-	return err
+	return tx.carryOut(ctx,
+		callOf(`INSERT INTO secret_versions (project, name, version, set_at, set_by) VALUES (?, ?, ?, ?, ?)`, s.Project, s.Name, s.Version, millis(s.Set), s.SetBy),
+		callOf(`DELETE FROM secret_versions WHERE project = ? AND name = ? AND version <= ?`, s.Project, s.Name, s.Version-store.SecretHistory))
 }
 
-// addSecretUse remembers that a run has had a secret, and forgets the oldest runs: ids of runs are in the order of time.
-func addSecretUse(ctx context.Context, tx *tx, project, name, run string) error {
-	_, err := tx.exec(ctx, `INSERT INTO secret_uses (project, name, run, used, version) SELECT project, name, ?, NOW, version FROM secrets WHERE project = ? AND name = ?
-		ON CONFLICT (project, name, run) DO UPDATE SET used = excluded.used, version = excluded.version`, run, project, name)
-	if err == nil {
-		_, err = tx.exec(ctx, `DELETE FROM secret_uses WHERE project = ? AND name = ? AND run <= (SELECT run FROM secret_uses WHERE project = ? AND name = ? ORDER BY run DESC LIMIT 1 OFFSET ?)`,
-			project, name, project, name, store.SecretHistory)
+// useOfSecret returns the statements that remember that a run has had a secret, and forget the oldest runs: ids of runs are in the order of time.
+func useOfSecret(project, name, run string) []*call {
+	return []*call{
+		callOf(`UPDATE secrets SET used = NOW, used_by = ? WHERE project = ? AND name = ?`, run, project, name),
+		callOf(`INSERT INTO secret_uses (project, name, run, used, version) SELECT project, name, ?, NOW, version FROM secrets WHERE project = ? AND name = ?
+		ON CONFLICT (project, name, run) DO UPDATE SET used = excluded.used, version = excluded.version`, run, project, name),
+		callOf(`DELETE FROM secret_uses WHERE project = ? AND name = ? AND run <= (SELECT run FROM secret_uses WHERE project = ? AND name = ? ORDER BY run DESC LIMIT 1 OFFSET ?)`,
+			project, name, project, name, store.SecretHistory),
 	}
-	return err
 }
 
 // SecretVersions implements store.Secrets.

@@ -133,15 +133,11 @@ func (s *Store) Secrets(ctx context.Context, project string, p store.Page) ([]st
 // UsedSecrets implements store.Secrets.
 func (s *Store) UsedSecrets(ctx context.Context, project string, names []string, run string) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		for _, name := range names {
-			if _, err := tx.exec(ctx, `UPDATE secrets SET used = NOW, used_by = ? WHERE project = ? AND name = ?`, run, project, name); err != nil {
-				return err
-			}
-			if err := addSecretUse(ctx, tx, project, name, run); err != nil {
-				return err
-			}
+		var calls []*call
+		for _, name := range slices.Sorted(slices.Values(names)) { // as others lock them
+			calls = append(calls, useOfSecret(project, name, run)...)
 		}
-		return nil
+		return tx.carryOut(ctx, calls...)
 	})
 }
 
@@ -156,14 +152,13 @@ func (s *Store) RewrapSecret(ctx context.Context, one store.Secret, sealed []byt
 // RemoveSecret implements store.Secrets.
 func (s *Store) RemoveSecret(ctx context.Context, project, name string) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		n, err := tx.exec(ctx, `DELETE FROM secrets WHERE project = ? AND name = ?`, project, name)
-		if err == nil && n == 0 {
-			err = refused{store.ErrNotFound}
+		var calls []*call
+		for _, table := range []string{"secrets", "secret_versions", "secret_uses"} {
+			calls = append(calls, callOf(`DELETE FROM `+table+` WHERE project = ? AND name = ?`, project, name))
 		}
-		for _, q := range []string{`DELETE FROM secret_versions WHERE project = ? AND name = ?`, `DELETE FROM secret_uses WHERE project = ? AND name = ?`} {
-			if err == nil {
-				_, err = tx.exec(ctx, q, project, name)
-			}
+		err := tx.carryOut(ctx, calls...)
+		if err == nil && calls[0].changed == 0 {
+			err = refused{store.ErrNotFound}
 		}
 		return err
 	})

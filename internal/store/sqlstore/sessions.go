@@ -23,7 +23,8 @@ func (s *Store) AddSession(ctx context.Context, hash, token []byte, within time.
 			return refused{store.ErrNotFound}
 		}
 		// The row of the token, which is locked, keeps out another server that adds a session of it.
-		_, err = tx.exec(ctx, `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE token = ? ORDER BY used DESC, hash LIMIT ? OFFSET ?)`, token, mostRows, most-1)
+		// SQLite has no OFFSET without a LIMIT.
+		_, err = tx.exec(ctx, `DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE token = ? ORDER BY used DESC, hash LIMIT ? OFFSET ?)`, token, limit(0), most-1)
 		if err != nil {
 			return err
 		}
@@ -32,9 +33,6 @@ func (s *Store) AddSession(ctx context.Context, hash, token []byte, within time.
 	})
 	return one, err
 }
-
-// mostRows is more than any table has: SQLite has no OFFSET without a LIMIT.
-const mostRows = 1 << 40
 
 func scanSession(rows row) (one store.Session, err error) {
 	var expires, unused int64

@@ -124,10 +124,10 @@ func (s *Store) Steps(ctx context.Context, project, id string) (runs []store.Run
 
 // StepForward implements store.Workflows.
 func (s *Store) StepForward(ctx context.Context, f store.StepForward) error {
-	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+	return s.carry(&write{ctx: ctx, forward: &f, do: func(ctx context.Context, tx *tx) error {
 		tx.tell = true
 		return forward(ctx, tx, f)
-	})
+	}})
 }
 
 func forward(ctx context.Context, tx *tx, f store.StepForward) error {

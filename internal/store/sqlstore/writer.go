@@ -26,11 +26,12 @@ var errClosed = errors.New("the database is closed")
 
 // write is one write that waits. It may be carried out several times, so it must set all that it returns each time.
 type write struct {
-	ctx  context.Context // of the caller: a write whose caller has gone before it began isn't carried out
-	run  string          // whose position in the queue is read before it; "" for none
-	once *store.Once     // whose answer is looked for before it; nil for none
-	do   func(ctx context.Context, tx *tx) error
-	done chan error
+	ctx     context.Context    // of the caller: a write whose caller has gone before it began isn't carried out
+	run     string             // whose position in the queue is read before it; "" for none
+	forward *store.StepForward // whose steps and workflow it locks; nil for none
+	once    *store.Once        // whose answer is looked for before it; nil for none
+	do      func(ctx context.Context, tx *tx) error
+	done    chan error
 
 	refused error // how it was refused, if it was
 }
@@ -129,10 +130,11 @@ func (w *writer) loop(waiting <-chan *write) {
 // mostRetries is how often a write is carried out again that the database has given up in favour of another one.
 const mostRetries = 10
 
-// carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil.
+// carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil. If the database doesn't
+// answer, or not in time, none is tried alone: each would wait as long.
 func (w *writer) carryOut(c *connection, group []*write) *connection {
 	c, err := w.transaction(c, group)
-	if err != nil && len(group) > 1 && !errors.Is(err, store.ErrUnsure) && !silent(err) {
+	if err != nil && len(group) > 1 && !errors.Is(err, store.ErrUnsure) && !silent(err) && !slow(err) {
 		for _, one := range group {
 			c = w.carryOut(c, []*write{one})
 		}
@@ -173,6 +175,11 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		return nil, err
 	}
 	t.c = c
+	if w.d.writers > 1 {
+		if err := c.all(ctx, t.lockSteps(group)); err != nil {
+			return c.rollback(ctx, err)
+		}
+	}
 	for _, one := range group {
 		if one.ctx.Err() != nil {
 			one.refused = context.Cause(one.ctx)
@@ -187,7 +194,11 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 			t.take(one.ctx)
 		}
 	}
-	t.countEnds(w.shard)
+	shard := w.shard
+	if len(t.entries) > 0 { // the other writer
+		shard = (shard + 1) % shards
+	}
+	t.countEnds(shard)
 	last, err := t.chain(ctx)
 	if err != nil {
 		return c.rollback(ctx, err)
@@ -246,7 +257,7 @@ type tx struct {
 
 // exec returns the number of rows that a statement has changed.
 func (t *tx) exec(ctx context.Context, q string, args ...any) (int64, error) {
-	one := &call{statement: q, args: args}
+	one := callOf(q, args...)
 	err := t.carryOut(ctx, one)
 	return one.changed, err
 }
@@ -256,7 +267,7 @@ func (t *tx) rows(ctx context.Context, scan func(row) error, q string, args ...a
 	return t.carryOut(ctx, &call{statement: q, args: args, scan: scan})
 }
 
-// carryOut carries out statements after the rows that were collected, and forgets the positions, which they may change.
+// carryOut carries out statements together, after the rows that were collected, and forgets the positions, which they may change.
 func (t *tx) carryOut(ctx context.Context, calls ...*call) error {
 	clear(t.positions)
 	return t.flush(ctx, calls...)
@@ -275,9 +286,14 @@ func each(rows *sql.Rows, scan func(row) error) (err error) {
 
 // read calls scan for each row of a query outside a transaction.
 func (s *Store) read(ctx context.Context, scan func(row) error, q string, args ...any) (err error) {
+	caller := ctx
 	ctx, cancel := s.d.bounded(ctx)
 	defer cancel()
-	defer func() { err = s.d.lost(err) }()
+	defer func() {
+		if caller.Err() == nil { // otherwise the caller wanted no more
+			err = s.d.lost(err)
+		}
+	}()
 	stmt, err := s.prepare(ctx, q)
 	if err != nil {
 		return err

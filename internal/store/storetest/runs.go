@@ -106,6 +106,52 @@ func lists(t *testing.T, s Store) {
 	}
 }
 
+// endsMeanwhile lists all runs by their states while they end: each is there, once.
+func endsMeanwhile(t *testing.T, s Store) {
+	const number = 200
+	for i := range number {
+		r := newRun(fmt.Sprintf("%03d", i))
+		if err := s.Accept(t.Context(), r, &store.Lessee{Runner: "r", Lease: lease}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range number {
+			rep := report(store.Claimed{Run: fmt.Sprintf("%03d", i), Attempt: 1, Runner: "r"}, 1, 1, "x")
+			rep.Ended = ended(run.Succeeded)
+			if _, err := s.Report(t.Context(), rep); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for over := false; !over; {
+		select {
+		case <-done:
+			over = true
+		default:
+		}
+		runs, next, err := s.Runs(t.Context(), store.Filter{Project: "p", Status: []run.State{run.Queued, run.Running, run.Succeeded}, Most: number})
+		if err != nil || next != "" {
+			t.Errorf("next %q, %v", next, err)
+		}
+		for i, r := range runs {
+			if want := fmt.Sprintf("%03d", number-1-i); r.ID != want {
+				t.Errorf("run %d is %s, want %s", i, r.ID, want)
+				break
+			}
+		}
+		if len(runs) != number {
+			t.Errorf("%d runs, want %d", len(runs), number)
+		}
+		if t.Failed() {
+			break
+		}
+	}
+	<-done
+}
+
 // listed makes the runs of lists: 0 has failed, 1 is lost, 2 runs, and the others wait.
 func listed(t *testing.T, s Store) {
 	t.Helper()

@@ -62,6 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Extend":            extend,
 		"Lists":             lists,
 		"Looks":             looks,
+		"EndsMeanwhile":     endsMeanwhile,
 		"ManyWriters":       func(t *testing.T, s Store) { ManyWriters(t, s) },
 		"SameAtOnce":        func(t *testing.T, s Store) { SameAtOnce(t, s) },
 		"ClaimsAtOnce":      func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },

@@ -9,7 +9,7 @@ CREATE TABLE versions (
   PRIMARY KEY (project, tool, version)
 );
 
--- The runs that aren't over. It is narrow, and lists and statistics don't read it.
+-- The runs that aren't over. It is narrow.
 CREATE TABLE queue (
   run TEXT PRIMARY KEY, project TEXT NOT NULL, pool TEXT NOT NULL, needs TEXT NOT NULL, priority BIGINT NOT NULL,
   state TEXT NOT NULL,         -- queued until the runner reports another
