@@ -97,6 +97,7 @@ type Server struct {
 	readiness  readiness
 	compactor  *compactor
 	large      large
+	whole      chan struct{} // has a place for each request that reads all events of a run
 	coming     coming
 	conditions condition.Evaluator
 	keepAlive  time.Duration // how often a stream says something; only tests change it
@@ -129,7 +130,7 @@ func New(o Options) *Server {
 		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), tokens: newRecent[store.Token](tokenAge, mostTokens),
 		sessions: newRecent[store.Session](tokenAge, mostTokens),
 		policies: newRecent[cachedPolicy](policyAge, mostPolicies), runners: newRecent[[]store.Runner](presentAge, 1), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
-		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
+		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
 	}
 	s.keepAlive = keepAlive
 	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
