@@ -47,10 +47,14 @@ func (s *Server) followRuns(ctx context.Context, in *runQuery) (*huma.StreamResp
 //	data: {"runs":[…]}
 func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQuery, list *api.RunList, more <-chan struct{}) error {
 	out := http.NewResponseController(w)
+	check := s.checkToken()
 	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
 	var sent []byte
 	for {
+		if check.ended(ctx) {
+			return nil // the reader comes back, and hears it
+		}
 		text, err := json.Marshal(list)
 		if err != nil {
 			return err
@@ -68,9 +72,6 @@ func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQ
 		select {
 		case <-more:
 		case <-alive.C:
-			if s.tokenEnded(ctx) {
-				return nil // the reader comes back, and hears it
-			}
 			if _, err := fmt.Fprint(w, ": alive\n\n"); err != nil {
 				return err
 			}

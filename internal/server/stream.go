@@ -57,6 +57,24 @@ func streaming(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusOK)
 }
 
+// tokenCheck looks from time to time whether the token of a stream still holds.
+type tokenCheck struct {
+	s    *Server
+	last time.Time
+}
+
+// checkToken returns the check of a stream that begins.
+func (s *Server) checkToken() *tokenCheck { return &tokenCheck{s, time.Now()} }
+
+// ended says whether the stream is to end. It goes by the clock, so that a stream that always has something to send is checked too.
+func (c *tokenCheck) ended(ctx context.Context) bool {
+	if time.Since(c.last) < c.s.keepAlive {
+		return false
+	}
+	c.last = time.Now()
+	return c.s.tokenEnded(ctx)
+}
+
 // readable reads the first chunk of events after a number.
 func (s *Server) readable(ctx context.Context, id string, after int64) error {
 	chunks, err := s.chunks(ctx, id, after, 1)
@@ -84,15 +102,12 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 	if err := out.Flush(); err != nil {
 		return err
 	}
+	check := s.checkToken()
 	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
-	checked := time.Now()
 	for {
-		if time.Since(checked) >= s.keepAlive {
-			if s.tokenEnded(ctx) {
-				return nil // the reader comes back, and hears it
-			}
-			checked = time.Now()
+		if check.ended(ctx) {
+			return nil // the reader comes back, and hears it
 		}
 		before := after
 		last, over, err := s.events(ctx, w, project, id, after)

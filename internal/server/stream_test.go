@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 func TestStreamOfAnEndedToken(t *testing.T) {
 	for name, c := range map[string]struct{ role, method, path, body string }{
 		"follow a run":     {RoleViewer, http.MethodGet, "/projects/own/runs/a/events", ""},
+		"follow a list":    {RoleViewer, http.MethodGet, "/projects/own/runs/live", ""},
 		"connect a runner": {RoleRunner, http.MethodPost, "/runner/r/" + strings.Repeat("a", 26) + "/messages", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,5 +56,28 @@ func TestStreamOfAnEndedToken(t *testing.T) {
 				t.Errorf("the stream goes on: %v", err)
 			}
 		})
+	}
+}
+
+// TestBusyStreamOfAnEndedToken has streams that have something to send when the time to look at the token has come: they send nothing more.
+func TestBusyStreamOfAnEndedToken(t *testing.T) {
+	r := newRig(t)
+	r.keepAlive = 1
+	if err := r.store.Accept(t.Context(), store.NewRun{ID: "a", Project: "own", Pool: "other", Request: []byte("{}")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ended := context.WithValue(ctx, identityKey{}, identity{Token: store.Token{Hash: hashOf("ended")}})
+	for name, stream := range map[string]func(http.ResponseWriter) error{
+		"follow a run": func(w http.ResponseWriter) error { return r.stream(ended, w, "own", "a", 0, true) },
+		"follow a list": func(w http.ResponseWriter) error {
+			return r.streamRuns(ended, w, &runQuery{}, &api.RunList{}, make(chan struct{}))
+		},
+	} {
+		w := httptest.NewRecorder()
+		if err := stream(w); err != nil || w.Body.Len() > 0 {
+			t.Errorf("%s: %v, sent %q", name, err, w.Body)
+		}
 	}
 }
