@@ -90,6 +90,7 @@ type Server struct {
 	flows      *flows
 	queues     queues
 	live       *hub
+	streams    openStreams
 	keep       Keep
 
 	metrics    *metrics
@@ -129,7 +130,7 @@ func New(o Options) *Server {
 	s := &Server{
 		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), tokens: newRecent[store.Token](tokenAge, mostTokens),
 		sessions: newRecent[store.Session](tokenAge, mostTokens),
-		policies: newRecent[cachedPolicy](policyAge, mostPolicies), runners: newRecent[[]store.Runner](presentAge, 1), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
+		policies: newRecent[cachedPolicy](policyAge, mostPolicies), runners: newRecent[[]store.Runner](presentAge, 1), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(), streams: openStreams{of: map[string]int{}},
 		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
 	}
 	s.keepAlive = keepAlive
@@ -156,7 +157,7 @@ func New(o Options) *Server {
 	if s.traces != nil {
 		s.api.UseMiddleware(s.traceRequest)
 	}
-	s.api.UseMiddleware(s.measure, s.audit, s.authenticate, s.once)
+	s.api.UseMiddleware(s.measure, s.audit, s.authenticate, s.boundStreams, s.once)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

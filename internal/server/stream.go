@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -55,6 +57,50 @@ func streaming(w http.ResponseWriter) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
 	w.WriteHeader(http.StatusOK)
+}
+
+// mostStreams bounds how many streams of a token are open at once. Each runner has one.
+const mostStreams = 1000
+
+// openStreams counts the streams that are open, by the hashes of their tokens.
+type openStreams struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+// enter counts one more, unless it is too many.
+func (o *openStreams) enter(token string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.of[token] >= mostStreams {
+		return false
+	}
+	o.of[token]++
+	return true
+}
+
+func (o *openStreams) leave(token string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.of[token]--; o.of[token] == 0 {
+		delete(o.of, token)
+	}
+}
+
+// boundStreams refuses a stream of a token that has too many.
+func (s *Server) boundStreams(c huma.Context, next func(huma.Context)) {
+	who := who(c.Context())
+	if !streams[c.Operation().OperationID] || who.Role == RoleRunner {
+		next(c)
+		return
+	}
+	if !s.streams.enter(string(who.Hash)) {
+		c.SetHeader("Retry-After", strconv.Itoa(int(keepAlive/time.Second)))
+		s.refuse(c, problem(http.StatusTooManyRequests, run.CodeRateLimited, fmt.Sprintf("the token %s has %d streams open", who.Name, mostStreams), "end some of them, or use another token"))
+		return
+	}
+	defer s.streams.leave(string(who.Hash))
+	next(c)
 }
 
 // tokenCheck looks from time to time whether the token of a stream still holds.

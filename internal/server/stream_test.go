@@ -81,3 +81,34 @@ func TestBusyStreamOfAnEndedToken(t *testing.T) {
 		}
 	}
 }
+
+// TestMostStreams has a token with as many streams as it may have: another one is refused until one has ended. Others aren't.
+func TestMostStreams(t *testing.T) {
+	r := newRig(t)
+	if err := r.store.Accept(t.Context(), store.NewRun{ID: "a", Project: "own", Pool: "other", Request: []byte("{}")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	const run, list = "/api/v1/projects/own/runs/a/events?wait=false", "/api/v1/projects/own/runs/live"
+	token := string(hashOf(r.tokens[RoleViewer]))
+	for range mostStreams {
+		if !r.streams.enter(token) {
+			t.Fatal("too early")
+		}
+	}
+	for _, path := range []string{run, list} {
+		if status, p := r.call(t, http.MethodGet, path, r.tokens[RoleViewer], ""); status != http.StatusTooManyRequests || p.Remedy != "end some of them, or use another token" {
+			t.Fatalf("%s: %d %+v", path, status, p)
+		}
+	}
+	for path, role := range map[string]string{run: RoleOperator, "/api/v1/projects/own/runs": RoleViewer} {
+		if status, p := r.call(t, http.MethodGet, path, r.tokens[role], ""); status != http.StatusOK {
+			t.Errorf("%s of %s: %d %+v", path, role, status, p)
+		}
+	}
+	r.streams.leave(token)
+	for range 2 { // the first one gives its place back before it ends
+		if text, header, err := r.fetch(t, "a/events?wait=false"); err != nil || header.Get("Content-Type") != typeEvents {
+			t.Errorf("after one has ended: %s, %v", text, err)
+		}
+	}
+}
