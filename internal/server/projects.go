@@ -106,15 +106,20 @@ func (s *Server) listPools(ctx context.Context) (*body[[]api.Pool], error) {
 	if err != nil {
 		return nil, s.explain(err, "pool")
 	}
-	type sums struct{ capacity, used store.Size }
+	type sums struct{ capacity, used, available store.Size }
 	size := map[string]sums{}
 	labels := map[string][]string{}
 	for _, r := range all {
-		if s.stateOf(r) == runnerAway {
+		state := s.stateOf(r)
+		if state == runnerAway {
 			continue
 		}
 		sum := size[r.Pool]
-		size[r.Pool] = sums{bounded(sum.capacity, r.Capacity), sum.used.Plus(taken[r.Holder])}
+		sum.capacity, sum.used = bounded(sum.capacity, r.Capacity), sum.used.Plus(taken[r.Holder])
+		if state == runnerReady {
+			sum.available = bounded(sum.available, left(r.Capacity, taken[r.Holder]))
+		}
+		size[r.Pool] = sum
 		labels[r.Pool] = append(labels[r.Pool], r.Labels...)
 	}
 	out := &body[[]api.Pool]{Body: []api.Pool{}}
@@ -123,10 +128,25 @@ func (s *Server) listPools(ctx context.Context) (*body[[]api.Pool], error) {
 		slices.Sort(have)
 		out.Body = append(out.Body, api.Pool{
 			PoolSlots: slots, Labels: append([]string{}, slices.Compact(have)...), Capacity: capacityOf(sum.capacity), Used: capacityOf(sum.used),
-			Available: capacityOf(left(sum.capacity, sum.used)),
+			Available: roomOf(sum.available),
 		})
 	}
 	return out, nil
+}
+
+// roomOf is what is left of a capacity, for the API.
+func roomOf(size store.Size) (r api.Room) {
+	c, none := capacityOf(size), store.Unbounded()
+	if size.CPU < none.CPU {
+		r.CPU = &c.CPU
+	}
+	if size.Memory < none.Memory {
+		r.Memory = &c.Memory
+	}
+	if size.Disk < none.Disk {
+		r.Disk = &c.Disk
+	}
+	return r
 }
 
 // bounded is the sum of two capacities, which has no bound if one of them has none.

@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -53,8 +54,25 @@ func TestProjects(t *testing.T) {
 	for role, project := range map[string]string{RoleViewer: "", "own viewer": "own"} {
 		pools, err := r.client(t, role).Pools(t.Context(), project)
 		if err != nil || len(pools) != 2 || pools[0].PoolSlots != (api.PoolSlots{Pool: defaultPool, Runners: 1, Slots: 4, Busy: 2, Free: 2}) || !slices.Equal(pools[0].Labels, []string{"gpu"}) ||
-			pools[0].Available != (api.Capacity{CPU: 7, Memory: 1<<30 - 2<<20, Disk: 1 << 40}) || pools[1].Capacity != (api.Capacity{}) || pools[1].Available != (api.Capacity{}) {
+			!reflect.DeepEqual(pools[0].Available, api.Room{CPU: new(7.0), Memory: new(int64(1<<30 - 2<<20)), Disk: new(int64(1 << 40))}) || pools[1].Capacity != (api.Capacity{}) || pools[1].Available != (api.Room{}) {
 			t.Errorf("%s: pools %+v, %v", role, pools, err)
+		}
+	}
+	if _, err := r.store.DrainRunner(t.Context(), "o"); err != nil { // its pool has nothing left
+		t.Fatal(err)
+	}
+	n := store.NewRun{ID: "large", Project: "own", Tool: "t", Kind: "tool", Pool: defaultPool, Request: []byte("{}"), Size: store.Size{CPU: 7000, Memory: 1 << 30, Disk: 1 << 40}}
+	if err := r.store.Accept(t.Context(), n, &store.Lessee{Runner: runner, Lease: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	pools, err := r.client(t, RoleViewer).Pools(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := api.Room{CPU: new(0.0), Memory: new(int64(0)), Disk: new(int64(0))}
+	for i, free := range []int{1, 0} {
+		if !reflect.DeepEqual(pools[i].Available, none) || pools[i].Free != free {
+			t.Errorf("full or draining: %+v", pools[i])
 		}
 	}
 	if status, _ := r.call(t, "GET", "/api/v1/projects/foreign/runners", r.tokens["own viewer"], ""); status != http.StatusForbidden {
