@@ -48,19 +48,22 @@ func (s *Server) listProjects(ctx context.Context, in *ProjectQuery) (*body[api.
 	if err != nil {
 		return nil, s.explain(err, "project")
 	}
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = p.Name
+	}
+	ended, err := s.store.EndedIn(ctx, names, now.Add(-23*time.Hour))
+	if err != nil {
+		return nil, s.explain(err, "project")
+	}
+	queued, err := s.store.QueuedIn(ctx, names)
+	if err != nil {
+		return nil, s.explain(err, "project")
+	}
 	for _, p := range all {
-		one := api.Project{Name: p.Name, Tools: p.Tools, Policy: p.Policy, Ended: map[string]int64{}}
-		spans, err := s.store.EndedOver(ctx, store.EndedFilter{Project: p.Name, Since: now.Add(-23 * time.Hour)})
-		if err != nil {
-			return nil, s.explain(err, "project")
-		}
-		for _, span := range spans {
-			for status, n := range span.Status {
-				one.Ended[string(status)] += n
-			}
-		}
-		if one.Queued, err = s.store.QueueLength(ctx, p.Name, mostCounted); err != nil {
-			return nil, s.explain(err, "project")
+		one := api.Project{Name: p.Name, Tools: p.Tools, Policy: p.Policy, Ended: map[string]int64{}, Queued: min(queued[p.Name], mostCounted)}
+		for status, n := range ended[p.Name] {
+			one.Ended[string(status)] = n
 		}
 		out.Body.Projects = append(out.Body.Projects, one)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -30,6 +31,15 @@ func TestProjects(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for id, project := range map[string]string{"waits": "foreign", "waits too": "foreign", "cancelled": "own"} {
+		n := store.NewRun{ID: id, Project: project, Tool: "t", Kind: "tool", Pool: defaultPool, Request: []byte("{}")}
+		if err := r.store.Accept(t.Context(), n, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.store.Cancel(t.Context(), "own", "cancelled", store.Ended{Status: run.Cancelled, Result: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
 	for role, want := range map[string]string{"own viewer": "[own]", RoleViewer: "[foreign own]", RoleRunner: "[]"} {
 		list, err := r.client(t, role).Projects(t.Context(), "")
 		if err != nil {
@@ -38,6 +48,10 @@ func TestProjects(t *testing.T) {
 		names := []string{}
 		for _, p := range list.Projects {
 			names = append(names, p.Name)
+			want := map[string]string{"own": "0 map[cancelled:1]", "foreign": "2 map[]"}[p.Name]
+			if got := fmt.Sprint(p.Queued, " ", p.Ended); got != want {
+				t.Errorf("%s of %s: %s, want %s", p.Name, role, got, want)
+			}
 		}
 		if fmt.Sprint(names) != want || list.Limits != (api.ProjectLimits{QueueSize: 7, Requests: 500}) {
 			t.Errorf("%s sees %v, want %s, limits %+v", role, names, want, list.Limits)

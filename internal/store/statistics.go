@@ -15,6 +15,10 @@ type Statistics interface {
 	EndedOver(ctx context.Context, f EndedFilter) ([]Ends, error)
 	// EndedOf is EndedOver by tool, of all spans together.
 	EndedOf(ctx context.Context, f EndedFilter) ([]Ends, error)
+	// EndedIn returns how runs of no step ended in projects, from the begin of the hour on that has a time. It has those in which one did.
+	EndedIn(ctx context.Context, projects []string, since time.Time) (map[string]map[run.State]int64, error)
+	// QueuedIn returns how many runs of projects wait. It has those in which one does.
+	QueuedIn(ctx context.Context, projects []string) (map[string]int, error)
 	// Running returns how many runs of a project runners have, by tool.
 	Running(ctx context.Context, project string) (map[string]int, error)
 	// ForgetEnds removes what is older than HoursKept and DaysKept.

@@ -110,6 +110,36 @@ func (s *Store) EndedOf(ctx context.Context, f store.EndedFilter) ([]store.Ends,
 	return s.sums(ctx, f, "tool", " AND tool <> ?", allTools)
 }
 
+// EndedIn implements store.Statistics.
+func (s *Store) EndedIn(ctx context.Context, projects []string, since time.Time) (map[string]map[run.State]int64, error) {
+	all, ends, span := map[string]map[run.State]int64{}, run.Ends(), spanOf(false)
+	sums := "project"
+	for _, status := range ends {
+		sums += ", " + sumOf(string(status))
+	}
+	err := someOf(projects, func(marks string, args []any) error {
+		return s.read(ctx, func(rows row) error {
+			var project string
+			numbers, to := make([]int64, len(ends)), []any{&project}
+			for i := range numbers {
+				to = append(to, &numbers[i])
+			}
+			if err := rows.Scan(to...); err != nil {
+				return err
+			}
+			all[project] = map[run.State]int64{}
+			for i, n := range numbers {
+				if n > 0 {
+					all[project][ends[i]] = n
+				}
+			}
+			return nil
+		}, `SELECT `+sums+` FROM ended WHERE span = ? AND tool = ? AND start >= ? AND project IN (`+marks+`) GROUP BY project`,
+			append([]any{span, allTools, since.UnixMilli() / span * span}, args...)...)
+	})
+	return all, err
+}
+
 // sums returns sums by a column, in whose order the rows are.
 func (s *Store) sums(ctx context.Context, f store.EndedFilter, by, where, tool string) (all []store.Ends, err error) {
 	var sums []string

@@ -21,6 +21,21 @@ func (s *Store) Queued(ctx context.Context) (all []store.Queued, err error) {
 	return all, err
 }
 
+// QueuedIn implements store.Statistics. It reads the index of what waits.
+func (s *Store) QueuedIn(ctx context.Context, projects []string) (map[string]int, error) {
+	all := map[string]int{}
+	err := someOf(projects, func(marks string, args []any) error {
+		return s.read(ctx, func(rows row) error {
+			var project string
+			var n int
+			err := rows.Scan(&project, &n)
+			all[project] = n
+			return err
+		}, `SELECT project, COUNT(*) FROM queue WHERE runner = '' AND project IN (`+marks+`) GROUP BY project`, args...)
+	})
+	return all, err
+}
+
 // Observe implements store.Statistics.
 func (s *Store) Observe(f func(store.Written), detailed bool) {
 	s.writer.detailed.Store(detailed)

@@ -409,7 +409,7 @@ func reclaim(t *testing.T, s Store) {
 	}
 }
 
-// queueLength counts the runs of a project that wait.
+// queueLength counts the runs of a project that wait, and those of several.
 func queueLength(t *testing.T, s Store) {
 	for _, id := range []string{"1", "2", "3"} {
 		accept(t, s, newRun(id))
@@ -422,6 +422,15 @@ func queueLength(t *testing.T, s Store) {
 		if n, err := s.QueueLength(t.Context(), c.project, c.most); err != nil || n != c.want {
 			t.Errorf("%d: %d runs of %s wait, %v, want %d", i, n, c.project, err, c.want)
 		}
+	}
+	other := newRun("4")
+	other.Project = "another"
+	accept(t, s, other)
+	if all, err := s.QueuedIn(t.Context(), []string{"p", "q", "another"}); err != nil || fmt.Sprint(all) != "map[another:1 p:2]" {
+		t.Errorf("in projects: %v, %v", all, err)
+	}
+	if all, err := s.QueuedIn(t.Context(), []string{"q"}); err != nil || len(all) != 0 {
+		t.Errorf("in another one: %v, %v", all, err)
 	}
 }
 

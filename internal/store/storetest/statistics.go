@@ -127,6 +127,20 @@ func endedRuns(t *testing.T, s Store) {
 			t.Errorf("%s: %+v, %+v, %v, %v", name, over, of, err, failed)
 		}
 	}
+	other := newRun("7")
+	other.Project = "another"
+	accept(t, s, other)
+	if _, err := s.Cancel(t.Context(), "another", "7", *ended(run.Cancelled)); err != nil {
+		t.Fatal(err)
+	}
+	projects := []string{"p", "q", "another"}
+	all, err := s.EndedIn(t.Context(), projects, before)
+	if got, want := fmt.Sprint(all), "map[another:map[cancelled:1] p:map[cancelled:1 failed:1 succeeded:2 timed_out:1]]"; err != nil || got != want {
+		t.Errorf("in projects: %s, %v, want %s", got, err, want)
+	}
+	if all, err := s.EndedIn(t.Context(), projects, before.Add(2*time.Hour)); err != nil || len(all) != 0 {
+		t.Errorf("in projects, later: %v, %v", all, err)
+	}
 	if all, err := s.EndedOf(t.Context(), store.EndedFilter{Project: "p", Tool: "b", Since: before}); err != nil || len(all) != 1 || all[0].Tool != "b" {
 		t.Errorf("one tool: %+v, %v", all, err)
 	}
