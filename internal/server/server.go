@@ -77,6 +77,7 @@ type Server struct {
 	lease      time.Duration
 	poll       time.Duration
 	tools      *first[*loaded]        // by their digests
+	loading    *locks                 // of those that are read, by their digests
 	tokens     *recent[store.Token]   // by their hashes
 	sessions   *recent[store.Session] // by their hashes
 	policies   *recent[cachedPolicy]  // by project
@@ -128,7 +129,7 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), tokens: newRecent[store.Token](tokenAge, mostTokens),
+		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), loading: newLocks(), tokens: newRecent[store.Token](tokenAge, mostTokens),
 		sessions: newRecent[store.Session](tokenAge, mostTokens),
 		policies: newRecent[cachedPolicy](policyAge, mostPolicies), runners: newRecent[[]store.Runner](presentAge, 1), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(), streams: openStreams{of: map[string]int{}},
 		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
