@@ -77,7 +77,7 @@ func sessionCookie(c huma.Context, text string, age time.Duration) string {
 // another page can't see the answer.
 func crossSite(c huma.Context) *api.Problem {
 	r, _ := humago.Unwrap(c)
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
 	const remedy = "send it from a page of the server itself, with " + api.SessionHeader + ": 1; programs send Authorization: Bearer TOKEN instead of a cookie"

@@ -226,6 +226,11 @@ func TestCrossSite(t *testing.T) {
 			}
 		})
 	}
+	for _, method := range []string{"GET", "HEAD"} { // what reads may come from anywhere
+		if resp, _ := r.browse(t, browsed{method: method, path: "/projects/own/runs", cookie: cookie}); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", method, resp.StatusCode)
+		}
+	}
 	if resp, _ := r.browse(t, browsed{method: "POST", path: "/projects/own/runs/none/cancel", token: r.tokens[RoleAdmin], header: map[string]string{"Sec-Fetch-Site": "cross-site"}}); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("with a token, from anywhere: %d", resp.StatusCode)
 	}
