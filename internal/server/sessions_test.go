@@ -105,11 +105,11 @@ func TestMe(t *testing.T) {
 		may, not []string
 	}{
 		"viewer":       {"viewer", []string{"get-me", "list-runs", "list-runners"}, []string{"create-run", "drain-runner", "runner-report"}},
-		"own viewer":   {"viewer", []string{"get-me", "list-runs"}, []string{"create-run", "list-runners"}},
+		"own viewer":   {"viewer", []string{"get-me", "list-runs", "begin-session"}, []string{"create-run", "list-runners"}},
 		"own operator": {"viewer operator", []string{"create-run", "end-session"}, []string{"create-version"}},
 		"own admin":    {"viewer operator author admin", []string{"create-project-token", "list-project-audit"}, []string{"create-token", "rotate-keys"}},
 		"admin":        {"viewer operator author admin", []string{"create-project-token", "create-token", "rotate-keys"}, []string{"runner-report"}},
-		"runner":       {"runner", []string{"get-me", "runner-report"}, []string{"list-runs"}},
+		"runner":       {"runner", []string{"get-me", "runner-report"}, []string{"list-runs", "begin-session"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp, body := r.browse(t, browsed{method: "GET", path: "/me", token: r.tokens[name]})
