@@ -80,6 +80,7 @@ type Server struct {
 	loading    *locks                 // of those that are read, by their digests
 	tokens     *recent[store.Token]   // by their hashes
 	sessions   *recent[store.Session] // by their hashes
+	signedOut  *recent[struct{}]      // sessions that aren't there, by their hashes
 	policies   *recent[cachedPolicy]  // by project
 	runners    *recent[[]store.Runner]
 	limits     Limits
@@ -130,7 +131,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), loading: newLocks(), tokens: newRecent[store.Token](tokenAge, mostTokens),
-		sessions: newRecent[store.Session](tokenAge, mostTokens),
+		sessions: newRecent[store.Session](tokenAge, mostTokens), signedOut: newRecent[struct{}](0, mostTokens),
 		policies: newRecent[cachedPolicy](policyAge, mostPolicies), runners: newRecent[[]store.Runner](presentAge, 1), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(), streams: openStreams{of: map[string]int{}},
 		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -343,7 +344,7 @@ func TestFollowWithSession(t *testing.T) {
 	}
 }
 
-// TestLimitOfWrongSessions counts wrong cookies as wrong tokens.
+// TestLimitOfWrongSessions counts wrong cookies as wrong tokens, each once.
 func TestLimitOfWrongSessions(t *testing.T) {
 	r, _ := limited(t, Limits{Failures: 5})
 	cookie := r.signIn(t, r.tokens[RoleViewer])
@@ -355,7 +356,17 @@ func TestLimitOfWrongSessions(t *testing.T) {
 		t.Fatal(got)
 	}
 	n := 0
-	for n < 20 && status(plainCookie+"=wrong") == http.StatusUnauthorized {
+	before := len(r.log(t))
+	for range 30 { // a page whose session has ended
+		if got := status(plainCookie + "=ended"); got != http.StatusUnauthorized {
+			t.Fatal(got)
+		}
+	}
+	if got := r.since(t, before); len(got) != 1 {
+		t.Errorf("the audit log has %q, want one entry", got)
+	}
+	n++
+	for n < 20 && status(plainCookie+"=wrong"+strconv.Itoa(n)) == http.StatusUnauthorized {
 		n++
 	}
 	if n != 10 {
