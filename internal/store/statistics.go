@@ -19,7 +19,7 @@ type Statistics interface {
 	EndedIn(ctx context.Context, projects []string, since time.Time) (map[string]map[run.State]int64, error)
 	// QueuedIn returns how many runs of projects wait. It has those in which one does.
 	QueuedIn(ctx context.Context, projects []string) (map[string]int, error)
-	// Running returns how many runs of a project runners have, by tool.
+	// Running returns how many runs of a project runners have, by tool; "" has those of definitions that came with the request.
 	Running(ctx context.Context, project string) (map[string]int, error)
 	// ForgetEnds removes what is older than HoursKept and DaysKept.
 	ForgetEnds(ctx context.Context) error

@@ -46,7 +46,7 @@ func newCountedEnds() *kind {
 	}
 	return kindOf(`WITH v(run, shard) AS (VALUES `, `(?, CAST(? AS BIGINT))`, `), hours AS (
 			SELECT e.project, e.hour, e.tool, e.shard, `+strings.Join(values, ", ")+`
-			FROM (SELECT r.project, r.tool, `+fmt.Sprintf("r.finished / %[1]d * %[1]d", spanOf(false))+` AS hour, r.status, v.shard,
+			FROM (SELECT r.project, `+toolOf+` AS tool, `+fmt.Sprintf("r.finished / %[1]d * %[1]d", spanOf(false))+` AS hour, r.status, v.shard,
 					CASE WHEN r.started = 0 THEN 0 ELSE r.started - r.accepted END AS waited, `+bucket+` AS took
 				FROM v JOIN runs r ON r.id = v.run WHERE r.parent || '' = '') e
 			GROUP BY e.project, e.hour, e.tool, e.shard)
@@ -59,6 +59,9 @@ func newCountedEnds() *kind {
 
 // allTools is the tool of the rows that have all tools. No tool has this name.
 const allTools = "*"
+
+// toolOf is the tool that a run is counted for: none for a definition that came with the request, whose name is the client's.
+const toolOf = "CASE WHEN r.version > 0 THEN r.tool ELSE '' END"
 
 // spanOf is the length of an hour or a day in the database.
 func spanOf(days bool) int64 {
@@ -187,7 +190,7 @@ func (s *Store) Running(ctx context.Context, project string) (map[string]int, er
 		err := rows.Scan(&tool, &n)
 		all[tool] = n
 		return err
-	}, `SELECT r.tool, COUNT(*) FROM queue q JOIN runs r ON r.id = q.run WHERE q.runner <> '' AND q.pool <> '' AND q.project = ? GROUP BY r.tool`, project)
+	}, `SELECT `+toolOf+`, COUNT(*) FROM queue q JOIN runs r ON r.id = q.run WHERE q.runner <> '' AND q.pool <> '' AND q.project = ? GROUP BY 1`, project)
 	return all, err
 }
 
