@@ -119,14 +119,14 @@ func (s *Server) explain(err error, what string) error {
 	case errors.Is(err, store.ErrUnsure):
 		s.log.Error("the database broke off", "about", what, "error", err)
 		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made",
-			"check, and repeat the request if it wasn't")
+			"repeat the request with the same Idempotency-Key; without one, check first whether it was")
 	case errors.Is(err, store.ErrUnreachable):
 		s.log.Error("the database can't be reached", "about", what, "error", err)
 		return problem(http.StatusServiceUnavailable, run.CodeDatabase, "the server can't reach its database, so nothing was changed",
 			"try again in a moment; if it stays so, the server's log has the reason")
 	case errors.Is(err, store.ErrBusy):
 		s.log.Warn("a write was given up", "about", what, "error", err)
-		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the database gave the change up ten times, since others were in its way; nothing was changed", "send it again")
+		return problem(http.StatusServiceUnavailable, run.CodeBusy, "the database gave the change up ten times, since others were in its way; nothing was changed", "send it again")
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
 	case errors.Is(err, store.ErrRepeated):

@@ -70,7 +70,7 @@ var uncoded = map[string]string{
 	"store.ErrGap":          "the server answers with a receipt, and the runner sends what is missing",
 	"store.ErrUnreachable":  "the server answers with database_unavailable",
 	"store.ErrUnsure":       "the server answers with server_unreachable",
-	"store.ErrBusy":         "the server answers with server_unreachable",
+	"store.ErrBusy":         "the server answers with busy",
 	"store.ErrOver":         "the server answers with a problem, which has a code",
 	"store.ErrChanged":      "the server answers with a problem, which has a code",
 	"store.ErrExists":       "the server answers with a problem, which has a code",
