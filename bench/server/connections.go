@@ -35,6 +35,14 @@ func measureConnections(ctx context.Context, runners, readers int) (err error) {
 	if err != nil {
 		return err
 	}
+	tokens := make([]string, readers/500+1) // a token may have 1,000 streams
+	for n := range tokens {
+		one, err := client.CreateToken(ctx, "default", &api.NewToken{Name: fmt.Sprint("readers-", n), Role: "viewer"})
+		if err != nil {
+			return err
+		}
+		tokens[n] = one.Token
+	}
 	const definition = "name: t\nimage: i\ncommand: [x]\n"
 	digest := archive.Digest([]byte(definition))
 	if err := client.PutContent(ctx, "default", digest, strings.NewReader(definition)); err != nil {
@@ -54,7 +62,7 @@ func measureConnections(ctx context.Context, runners, readers int) (err error) {
 	for range 16 { // as many handshakes at once
 		work.Go(func() {
 			for n := c.next.Add(1); n <= int64(readers) && connected.Err() == nil; n = c.next.Add(1) {
-				c.fail(c.read(connected, &work, r.ID))
+				c.fail(c.read(connected, &work, tokens[n%int64(len(tokens))], r.ID))
 			}
 		})
 	}
@@ -103,14 +111,14 @@ func (c *connections) fail(err error) {
 }
 
 // read follows the events of a run on a connection of its own, in the background.
-func (c *connections) read(ctx context.Context, work *sync.WaitGroup, id string) error {
+func (c *connections) read(ctx context.Context, work *sync.WaitGroup, token, id string) error {
 	address := strings.TrimPrefix(c.p.url, "https://")
 	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}}).DialContext(ctx, "tcp", address) //nolint:gosec // this machine's own server
 	if err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	_, err = fmt.Fprintf(conn, "GET %s/projects/default/runs/%s/events HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", api.Prefix, id, address, c.p.token)
+	_, err = fmt.Fprintf(conn, "GET %s/projects/default/runs/%s/events HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", api.Prefix, id, address, token)
 	if err != nil {
 		return err
 	}

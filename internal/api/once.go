@@ -20,14 +20,15 @@ const KeyHeader = "Idempotency-Key"
 const patience = 15 * time.Second
 
 // create sends a request that makes something, with a key of its own. If the connection breaks before the answer, or the server's
-// connection to its database does, nobody knows whether it was made: the request is repeated, which makes it at most once.
+// connection to its database does, nobody knows whether it was made: the request is repeated, which makes it at most once. So is one for which
+// the server had no time.
 func (c *Client) create(ctx context.Context, path string, in, out any) error {
 	key, begin, wait := rand.Text(), time.Now(), 100*time.Millisecond
 	var sent atomic.Bool // some try may have reached the server
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 	for {
 		err := c.callWith(ctx, http.MethodPost, path, http.Header{KeyHeader: {key}}, in, out)
-		if !unsure(err) || ctx.Err() != nil {
+		if !repeatable(err) || ctx.Err() != nil {
 			return err
 		}
 		// A server that wasn't reached at all has done nothing; whoever asked wants to know that at once.
@@ -43,11 +44,11 @@ func (c *Client) create(ctx context.Context, path string, in, out any) error {
 	}
 }
 
-// unsure says that nobody knows whether something was made.
-func unsure(err error) bool {
+// repeatable says that nobody knows whether something was made, or that the server was busy.
+func repeatable(err error) bool {
 	var broken *unansweredError
 	var p *Problem
-	return errors.As(err, &broken) || errors.As(err, &p) && p.Reason == run.CodeServerUnreachable
+	return errors.As(err, &broken) || errors.As(err, &p) && (p.Reason == run.CodeServerUnreachable || p.Reason == run.CodeBusy)
 }
 
 // unansweredError says that no answer came.

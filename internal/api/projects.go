@@ -34,7 +34,14 @@ type Pool struct {
 	Labels    []string `json:"labels" doc:"those that any of its runners has"`
 	Capacity  Capacity `json:"capacity" doc:"of its runners that aren't away; without a field if one of them has no bound"`
 	Used      Capacity `json:"used" doc:"what the runs that they have ask for"`
-	Available Capacity `json:"available" doc:"what is left of capacity"`
+	Available Room     `json:"available" doc:"what is left of the capacity of those runners that take runs, as free is of slots"`
+}
+
+// Room is what is left of a capacity. What has no bound is nil.
+type Room struct {
+	CPU    *float64 `json:"cpu,omitempty" doc:"processors; without it, any number"`
+	Memory *int64   `json:"memory,omitempty" doc:"bytes; without it, any number"`
+	Disk   *int64   `json:"disk,omitempty" doc:"bytes that runs may write; without it, any number"`
 }
 
 // Projects returns a page of the projects that the token may see.

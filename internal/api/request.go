@@ -8,8 +8,9 @@ type RunRequest struct {
 
 	Inputs      map[string]any    `json:"inputs" doc:"values for the args"`
 	Environment map[string]string `json:"environment" doc:"variables, which override those of the tool"`
+	Shared      map[string]string `json:"shared,omitempty" doc:"of a step: variables of its workflow, which override those of the tool; inputs and environment override them"`
 	// Hidden says that values are masked.
-	Hidden bool `json:"hidden,omitempty" doc:"the values of inputs and environment may have been made of secrets, so that each is ***"`
+	Hidden bool `json:"hidden,omitempty" doc:"the values of inputs, environment and shared may have been made of secrets, so that each is ***"`
 
 	Set          map[string]string `json:"set,omitempty" doc:"what overrides the definition"`
 	GraceSeconds float64           `json:"grace_seconds" doc:"between TERM and KILL"`

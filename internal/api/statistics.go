@@ -57,7 +57,7 @@ type EndedTool struct {
 type StatisticsOfNow struct {
 	Queued  int            `json:"queued" doc:"runs that wait for a runner, at most 100000"`
 	Running int            `json:"running"`
-	ByTool  map[string]int `json:"running_by_tool"`
+	ByTool  map[string]int `json:"running_by_tool" doc:"the key is empty for definitions that came with the request"`
 	Pools   []PoolSlots    `json:"pools" doc:"of runners of any project, without those that are away"`
 }
 

@@ -61,6 +61,7 @@ const (
 	CodeLogDamaged        Code = "log_damaged"
 	CodeArchive           Code = "archive_unavailable"
 	CodeDatabase          Code = "database_unavailable"
+	CodeBusy              Code = "busy"
 	CodeRunnerLost        Code = "runner_lost"
 	CodeRunnerVersion     Code = "runner_version"
 	CodeServerUnreachable Code = "server_unreachable"
@@ -144,6 +145,7 @@ func Codes() []CodeInfo {
 		{CodeLogDamaged, failure, "a part of the run's log is damaged where the server keeps it", "the server"},
 		{CodeArchive, failure, "the server can't reach or use its archive", "the server"},
 		{CodeDatabase, failure, "the server can't reach its database, or that takes too long", "the server"},
+		{CodeBusy, failure, "the server or its database has too much else to do; the same request may succeed", "the server"},
 		{CodeRunnerLost, failure, "the runner was silent for longer than its lease", "the server"},
 		{CodeRunnerVersion, failure, "server and runner are too far apart in their versions", "the server"},
 		{CodeChanged, failure, "what is to be replaced isn't the version that `If-Match` names", "the server"},

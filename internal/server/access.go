@@ -128,6 +128,16 @@ func (s *Server) identify(ctx context.Context, by credential) (identity, error) 
 func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	role, _ := c.Operation().Metadata[roleKey].(string)
 	by := credentialOf(c)
+	ended := problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the session is unknown, or has ended", "sign in again with a token")
+	// A session that isn't there, and never will be, counts as a failure once: a page asks several times before it notices that its own has ended.
+	if by.session && s.signedOut.has(string(by.hash)) {
+		if r, ok := c.Context().Value(recordKey{}).(*record); ok {
+			r.changes, r.told = false, true
+		}
+		c.SetHeader("Set-Cookie", sessionCookie(c, "", -1))
+		s.refuse(c, ended)
+		return
+	}
 	// A token that was valid before passes although others at its address fail.
 	if !s.seen(by) && !s.mayFail(c) {
 		return
@@ -141,8 +151,9 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	switch {
 	case errors.Is(err, store.ErrNotFound) && by.session:
 		s.countFailure(c)
+		s.signedOut.put(string(by.hash), struct{}{})
 		c.SetHeader("Set-Cookie", sessionCookie(c, "", -1))
-		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the session is unknown, or has ended", "sign in again with a token"))
+		s.refuse(c, ended)
 		return
 	case errors.Is(err, store.ErrNotFound):
 		s.countFailure(c)

@@ -85,6 +85,9 @@ func (s *Server) askedOfTool(ctx context.Context, r store.Run, data []byte, out 
 	}
 	out.Bundle, out.Set, out.GraceSeconds, out.Hidden = req.Asked.Bundle, req.Asked.Set, req.Grace.Seconds(), hidden
 	given(req.Inputs, req.Environment, hidden, out)
+	if len(req.Shared) > 0 {
+		out.Shared = variables(req.Shared, hidden)
+	}
 	if req.Tool == nil {
 		return nil
 	}
@@ -94,19 +97,24 @@ func (s *Server) askedOfTool(ctx context.Context, r store.Run, data []byte, out 
 
 // given sets the inputs and variables of a request.
 func given(inputs run.Values, environment []tool.EnvVar, hidden bool, out *api.RunRequest) {
-	out.Inputs, out.Environment = map[string]any{}, map[string]string{}
+	out.Inputs, out.Environment = map[string]any{}, variables(environment, hidden)
 	for name, v := range inputs {
 		out.Inputs[name] = plain(v)
 		if hidden {
 			out.Inputs[name] = secret.Mask
 		}
 	}
-	for _, v := range environment {
-		out.Environment[v.Name] = v.Value
+}
+
+func variables(all []tool.EnvVar, hidden bool) map[string]string {
+	out := map[string]string{}
+	for _, v := range all {
+		out[v.Name] = v.Value
 		if hidden {
-			out.Environment[v.Name] = secret.Mask
+			out[v.Name] = secret.Mask
 		}
 	}
+	return out
 }
 
 // plain is an input as a request has it: a scalar as it was written.

@@ -150,7 +150,7 @@ func TestRequestHidesSecrets(t *testing.T) {
 	if err != nil || strings.Contains(string(text), "hunter2") {
 		t.Errorf("the answer is %s, %v", text, err)
 	}
-	if !got.Hidden || fmt.Sprint(got.Inputs) != "map[list:*** token:***]" || fmt.Sprint(got.Environment) != "map[TOKEN:***]" {
+	if !got.Hidden || fmt.Sprint(got.Inputs) != "map[list:*** token:***]" || fmt.Sprint(got.Environment) != "map[TOKEN:***]" || fmt.Sprint(got.Shared) != "map[SHARED:***]" {
 		t.Errorf("%+v", got)
 	}
 }

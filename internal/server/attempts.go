@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -34,10 +33,10 @@ func (a *attempts) add(e *run.Event) {
 	state := e.State.State
 	switch {
 	case slices.Contains(run.Ends(), state):
-		a.close(e, "")
-		if n := len(a.Attempts.Attempts); n > 0 {
-			a.Attempts.Attempts[n-1].Status = state
+		if a.open { // otherwise the run ended while it waited for another attempt
+			a.Attempts.Attempts[len(a.Attempts.Attempts)-1].Status = state
 		}
+		a.close(e, "")
 		return
 	case state == run.Queued: // another runner follows, or the first one begins
 		a.close(e, strings.TrimPrefix(e.State.Detail, follows))
@@ -85,9 +84,8 @@ func (s *Server) listAttempts(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(all.Attempts.Attempts); n > 0 && r.Over {
-		last := &all.Attempts.Attempts[n-1]
-		last.Reason = cmp.Or(last.Reason, r.Reason)
+	if n := len(all.Attempts.Attempts); n > 0 && all.Attempts.Attempts[n-1].Status != "" {
+		all.Attempts.Attempts[n-1].Reason = r.Reason
 	}
 	return &body[api.Attempts]{Body: all.Attempts}, nil
 }

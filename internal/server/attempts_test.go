@@ -22,6 +22,8 @@ func TestAttempts(t *testing.T) {
 		state(run.Queued, 0, ""), state(run.Pulling, 0, "an image"), state(run.Creating, 1, ""), state(run.Running, 1, ""),
 		state(run.Creating, 2, "in 1s, after: exit status 1"), state(run.Running, 2, ""),
 		state(run.Queued, 2, "follows: the runner was silent"), state(run.Queued, 0, ""), state(run.Creating, 1, ""), state(run.Running, 1, ""), state(run.Failed, 0, ""))
+	r.ran(t, store.NewRun{ID: "lost"}, &run.Result{Status: run.Cancelled, Reason: "cancelled by own"},
+		state(run.Queued, 0, ""), state(run.Creating, 1, ""), state(run.Running, 1, ""), state(run.Queued, 2, "follows: the runner was silent"), state(run.Cancelled, 0, ""))
 	r.ran(t, store.NewRun{ID: "going"}, nil, state(run.Queued, 0, ""), state(run.Creating, 0, ""))
 	r.ran(t, store.NewRun{ID: "new"}, nil)
 	for id, want := range map[string][]api.Attempt{
@@ -30,6 +32,7 @@ func TestAttempts(t *testing.T) {
 			{Began: at(4), Started: at(5), Ended: at(6), Reason: "the runner was silent"},
 			{Began: at(8), Started: at(9), Ended: at(10), Status: run.Failed, Reason: "exit status 2"},
 		},
+		"lost":  {{Began: at(1), Started: at(2), Ended: at(3), Reason: "the runner was silent"}},
 		"going": {{Began: at(1)}},
 		"new":   {},
 	} {

@@ -20,6 +20,7 @@ import (
 type record struct {
 	*store.Pending
 	changes bool
+	told    bool // the log has it already
 }
 
 type recordKey struct{}
@@ -45,7 +46,7 @@ func (s *Server) audit(c huma.Context, next func(huma.Context)) {
 	op := c.Operation()
 	r := &record{&store.Pending{Entry: audit.Entry{
 		Address: addressOf(c.RemoteAddr()), Action: op.OperationID, Project: cutTo(c.Param("project"), maxProject), Subject: cutTo(defaultSubject(c), maxSubject), Outcome: audit.OK,
-	}}, op.Method != http.MethodGet && op.Metadata[unauditedKey] == nil}
+	}}, op.Method != http.MethodGet && op.Metadata[unauditedKey] == nil, false}
 	c = huma.WithValue(c, recordKey{}, r)
 	if r.changes {
 		c = huma.WithContext(c, store.Audited(c.Context(), r.Pending))
@@ -65,7 +66,7 @@ func (s *Server) auditRest(ctx context.Context) {
 func (s *Server) auditProblem(ctx context.Context, p *api.Problem) {
 	r, ok := ctx.Value(recordKey{}).(*record)
 	denied := p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden
-	if !ok || !r.changes && !denied || p == errBusy {
+	if !ok || r.told || !r.changes && !denied || p == errBusy {
 		return
 	}
 	r.Outcome = string(p.Reason)

@@ -100,6 +100,14 @@ func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, err error)
 	if l, ok := s.tools.get(digest); ok {
 		return l, nil
 	}
+	leave, err := s.loading.enter(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if l, ok := s.tools.get(digest); ok { // another request has read it meanwhile
+		return l, nil
+	}
 	dir, err := tempdir.New()
 	if err != nil {
 		return nil, &outageError{err}

@@ -43,12 +43,24 @@ func (c *recent[V]) get(ctx context.Context, key string, read func(ctx context.C
 	case err != nil:
 		delete(c.have, key)
 	case changes == c.changes: // otherwise, it may have been read before the change
-		if len(c.have) >= c.most {
-			clear(c.have)
-		}
-		c.have[key] = dated[V]{value, now}
+		c.keep(key, dated[V]{value, now})
 	}
 	return value, err
+}
+
+// put keeps what a key has.
+func (c *recent[V]) put(key string, value V) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep(key, dated[V]{value, time.Now()})
+}
+
+// keep keeps what a key has. The caller holds mu.
+func (c *recent[V]) keep(key string, one dated[V]) {
+	if len(c.have) >= c.most {
+		clear(c.have)
+	}
+	c.have[key] = one
 }
 
 // has says whether there was something when the key was read last.

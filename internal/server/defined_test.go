@@ -1,13 +1,18 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/condition/cel"
 )
 
@@ -22,6 +27,67 @@ parallel_tools:
 finally:
 - {name: bye, tool: t}
 `
+
+// heldArchive is an archive that opens nothing until it may.
+type heldArchive struct {
+	archive.Storage
+	asked chan string // gets the name of each object that is to be opened
+	may   chan struct{}
+}
+
+func (h heldArchive) Open(ctx context.Context, name string, offset, length int64) (io.ReadCloser, archive.Object, error) {
+	h.asked <- name
+	<-h.may
+	return h.Storage.Open(ctx, name, offset, length)
+}
+
+// TestLoadAtOnce has two requests need a bundle that isn't there yet: one reads it, and the other waits for that.
+func TestLoadAtOnce(t *testing.T) {
+	r := newRig(t)
+	var b api.Bundle
+	if err := json.Unmarshal([]byte(r.bundle(t, oneTool)), &b); err != nil {
+		t.Fatal(err)
+	}
+	digest, _, err := digestOf(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := heldArchive{r.archive.In, make(chan string, 2), make(chan struct{})}
+	r.archive.In = in
+	got := make(chan *loaded, 2)
+	for range 2 {
+		go func() {
+			l, err := r.load(t.Context(), &b)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- l
+		}()
+	}
+	users := func() int {
+		r.loading.mu.Lock()
+		defer r.loading.mu.Unlock()
+		if one := r.loading.of[digest]; one != nil {
+			return one.users
+		}
+		return 0
+	}
+	for users() < 2 && len(in.asked) < 2 {
+		runtime.Gosched()
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := r.load(ended, &b); !errors.Is(err, context.Canceled) {
+		t.Errorf("of a request that has ended: %v", err)
+	}
+	close(in.may)
+	if first, second := <-got, <-got; first != second || len(in.asked) != 1 {
+		t.Errorf("the bundle was read %d times", len(in.asked))
+	}
+	if n := users(); n > 0 {
+		t.Errorf("%d still hold the lock or wait for it", n)
+	}
+}
 
 // TestDefined reads what versions define.
 func TestDefined(t *testing.T) {

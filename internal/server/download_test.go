@@ -82,4 +82,13 @@ func TestDownloadBreaksOff(t *testing.T) {
 			t.Errorf("%s: %d, %v; want what breaks off", path, status, err)
 		}
 	}
+	metrics := r.scrape(t)
+	for _, name := range []string{"download-log", "download-events"} {
+		if !strings.Contains(metrics, `mayfly_http_requests_total{code="200",operation="`+name+`"} 2`) {
+			t.Errorf("%s that broke off isn't counted", name)
+		}
+		if strings.Contains(metrics, `mayfly_http_request_duration_seconds_count{operation="`+name+`"}`) {
+			t.Errorf("the time of %s is counted", name)
+		}
+	}
 }

@@ -63,6 +63,17 @@ func (l *limiter) take(key string, perSecond, burst float64) (wait time.Duration
 	return wait, first
 }
 
+// await is take for who waits instead of being refused.
+func (l *limiter) await(key string, perSecond, burst float64) (wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.bucket(key, perSecond, burst)
+	if wait = l.missing(b); wait == 0 {
+		b.rate.AllowN(l.now(), 1)
+	}
+	return wait
+}
+
 // look is take without taking a token.
 func (l *limiter) look(key string, perSecond, burst float64) (wait time.Duration, first bool) {
 	l.mu.Lock()
@@ -97,18 +108,23 @@ func (l *limiter) bucket(key string, perSecond, burst float64) *bucket {
 
 // refusal returns how long until a bucket has a token, or 0, and whether it refuses for the first time in a row. The caller holds mu.
 func (l *limiter) refusal(b *bucket) (wait time.Duration, first bool) {
+	wait = l.missing(b)
+	first, b.refuses = wait > 0 && !b.refuses, wait > 0
+	return wait, first
+}
+
+// missing returns how long until a bucket has a token, or 0. The caller holds mu.
+func (l *limiter) missing(b *bucket) time.Duration {
 	have := b.rate.TokensAt(l.now())
 	if have >= 1 {
-		b.refuses = false
-		return 0, false
+		return 0
 	}
-	first, b.refuses = !b.refuses, true
-	return time.Duration((1 - have) / float64(b.rate.Limit()) * float64(time.Second)), first
+	return time.Duration((1 - have) / float64(b.rate.Limit()) * float64(time.Second))
 }
 
 // limitToken says whether a request of a token may pass, and answers it otherwise.
 func (s *Server) limitToken(c huma.Context, who identity) bool {
-	wait, first := s.takeToken(who, c.Param("name"))
+	wait, first := s.limiter.take(s.bucketOf(who, c.Param("name")))
 	if wait == 0 {
 		return true
 	}
@@ -116,14 +132,13 @@ func (s *Server) limitToken(c huma.Context, who identity) bool {
 	return false
 }
 
-// takeToken counts a request. It returns how long until it may pass, or 0, and whether this is the first refusal in a row. name is that of a
-// runner.
-func (s *Server) takeToken(who identity, name string) (wait time.Duration, first bool) {
-	key, perSecond := "token "+string(who.Hash), s.rateOf(who)
+// bucketOf is the bucket of whoever asks. name is that of a runner.
+func (s *Server) bucketOf(who identity, name string) (key string, perSecond, burst float64) {
+	key, perSecond = "token "+string(who.Hash), s.rateOf(who)
 	if who.Role == RoleRunner {
 		key += name
 	}
-	return s.limiter.take(key, perSecond, 2*perSecond)
+	return key, perSecond, 2 * perSecond
 }
 
 // rateOf is how many requests a second whoever asks may make.

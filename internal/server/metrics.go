@@ -19,6 +19,11 @@ import (
 // streams are the operations whose answers last. Their time says nothing, so they are counted while they are open.
 var streams = map[string]bool{"follow-run": true, "follow-runs": true, "runner-messages": true}
 
+// transfers are the operations whose time is that of the client's line: it says nothing of the server either.
+var transfers = map[string]bool{
+	"download-log": true, "download-events": true, "get-artifact": true, "get-file": true, "put-content": true, "runner-content": true, "runner-put-content": true,
+}
+
 // otherPool stands for the pools that no runner serves: whoever may run a tool can name any pool, and a label must not have any value.
 const otherPool = "other"
 
@@ -45,7 +50,7 @@ func newMetrics(s *Server, version string) *metrics {
 			Name: "mayfly_http_requests_total", Help: "Requests that were answered, by operation of the API and HTTP status.",
 		}, []string{"operation", "code"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "mayfly_http_request_duration_seconds", Help: "Time from a request until its answer was written, except for streams.", Buckets: seconds,
+			Name: "mayfly_http_request_duration_seconds", Help: "Time from a request until its answer was written, except for streams and files.", Buckets: seconds,
 		}, []string{"operation"}),
 		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "mayfly_streams_open", Help: "Streams that are open: readers of runs, and connected runners.",
@@ -93,7 +98,7 @@ func (m *metrics) wrote(w store.Written) {
 	}
 }
 
-// measure counts a request of the API.
+// measure counts a request of the API, also one whose answer is broken off by a panic.
 func (s *Server) measure(c huma.Context, next func(huma.Context)) {
 	name, began := c.Operation().OperationID, time.Now()
 	if streams[name] {
@@ -101,13 +106,14 @@ func (s *Server) measure(c huma.Context, next func(huma.Context)) {
 		open.Inc()
 		defer open.Dec()
 	}
+	defer func() {
+		if !streams[name] && !transfers[name] {
+			s.metrics.durations.WithLabelValues(name).Observe(time.Since(began).Seconds())
+		}
+		_, w := humago.Unwrap(c)
+		s.metrics.count(name, w)
+	}()
 	next(c)
-	if _, w := humago.Unwrap(c); streams[name] {
-		s.metrics.count(name, w)
-	} else {
-		s.metrics.durations.WithLabelValues(name).Observe(time.Since(began).Seconds())
-		s.metrics.count(name, w)
-	}
 }
 
 // count counts an answer. A server sends no status that isn't in a list of HTTP.

@@ -107,9 +107,11 @@ func TestMetrics(t *testing.T) {
 	for op := range operations(r.api.OpenAPI()) {
 		known[op.OperationID] = true
 	}
-	for name := range streams {
-		if !known[name] {
-			t.Errorf("%s is not an operation", name)
+	for _, names := range []map[string]bool{streams, transfers} {
+		for name := range names {
+			if !known[name] {
+				t.Errorf("%s is not an operation", name)
+			}
 		}
 	}
 	problems, err := promlint.New(strings.NewReader(text)).Lint()

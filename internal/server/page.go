@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"html/template"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -66,17 +64,10 @@ type pageType struct{ Text, Ref, More string }
 
 // servePage serves the page at two addresses.
 func (s *Server) servePage() {
-	page := sync.OnceValues(s.page)
-	serve := func(w http.ResponseWriter, _ *http.Request) {
-		text, policy := page()
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", policy)
-		if _, err := w.Write(text); err != nil {
-			s.log.Debug("answer", "error", err) // the client has gone
-		}
-	}
-	s.mux.HandleFunc("GET "+api.Prefix+"/docs", serve)
-	s.mux.HandleFunc("GET "+api.Prefix+"/{$}", serve)
+	s.serveFixed(func() fixed {
+		text, policy := s.page()
+		return fixed{"text/html; charset=utf-8", policy, text}
+	}, api.Prefix+"/docs", api.Prefix+"/{$}")
 }
 
 // page returns the page, and the policy that lets a browser use its style and nothing else.

@@ -119,7 +119,7 @@ func (s *Server) explain(err error, what string) error {
 	case errors.Is(err, store.ErrUnsure):
 		s.log.Error("the database broke off", "about", what, "error", err)
 		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made",
-			"check, and repeat the request if it wasn't")
+			"repeat the request with the same Idempotency-Key; without one, check first whether it was")
 	case errors.Is(err, store.ErrUnreachable):
 		s.log.Error("the database can't be reached", "about", what, "error", err)
 		return problem(http.StatusServiceUnavailable, run.CodeDatabase, "the server can't reach its database, so the request wasn't carried out, or not all of it",
@@ -130,7 +130,7 @@ func (s *Server) explain(err error, what string) error {
 			"try again in a moment; if it stays so, look at the database's load; the server's log has more")
 	case errors.Is(err, store.ErrBusy):
 		s.log.Warn("a write was given up", "about", what, "error", err)
-		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the database gave a change up ten times, since others were in its way", "send it again")
+		return problem(http.StatusServiceUnavailable, run.CodeBusy, "the database gave a change up ten times, since others were in its way", "send it again")
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
 	case errors.Is(err, store.ErrRepeated):

@@ -30,10 +30,10 @@ func TestExplain(t *testing.T) {
 		code   run.Code
 		text   string
 	}{
-		{store.ErrUnsure, 503, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made; check, and repeat the request if it wasn't"},
+		{store.ErrUnsure, 503, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made; repeat the request with the same Idempotency-Key; without one, check first whether it was"},
 		// The joined error is that of the connection.
-		{errors.Join(store.ErrUnsure, io.ErrUnexpectedEOF), 503, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made; check, and repeat the request if it wasn't"},
-		{store.ErrBusy, 503, run.CodeServerUnreachable, "the database gave a change up ten times, since others were in its way; send it again"},
+		{errors.Join(store.ErrUnsure, io.ErrUnexpectedEOF), 503, run.CodeServerUnreachable, "the connection to the database broke during a commit: the change may or may not have been made; repeat the request with the same Idempotency-Key; without one, check first whether it was"},
+		{store.ErrBusy, 503, run.CodeBusy, "the database gave a change up ten times, since others were in its way; send it again"},
 		{fmt.Errorf("%w: %w", store.ErrUnreachable, io.ErrUnexpectedEOF), awayError, run.CodeDatabase, awayText},
 		{store.ErrSlow, 503, run.CodeDatabase, "the server's database took too long, so the request wasn't carried out, or not all of it; try again in a moment; if it stays so, look at the database's load; the server's log has more"},
 		{store.ErrNoSpace, 507, run.CodeNoSpace, "the server's disk is full; free space in its folder, or give it a larger disk"},

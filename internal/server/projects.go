@@ -48,19 +48,22 @@ func (s *Server) listProjects(ctx context.Context, in *ProjectQuery) (*body[api.
 	if err != nil {
 		return nil, s.explain(err, "project")
 	}
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = p.Name
+	}
+	ended, err := s.store.EndedIn(ctx, names, now.Add(-23*time.Hour))
+	if err != nil {
+		return nil, s.explain(err, "project")
+	}
+	queued, err := s.store.QueuedIn(ctx, names, mostCounted)
+	if err != nil {
+		return nil, s.explain(err, "project")
+	}
 	for _, p := range all {
-		one := api.Project{Name: p.Name, Tools: p.Tools, Policy: p.Policy, Ended: map[string]int64{}}
-		spans, err := s.store.EndedOver(ctx, store.EndedFilter{Project: p.Name, Since: now.Add(-23 * time.Hour)})
-		if err != nil {
-			return nil, s.explain(err, "project")
-		}
-		for _, span := range spans {
-			for status, n := range span.Status {
-				one.Ended[string(status)] += n
-			}
-		}
-		if one.Queued, err = s.store.QueueLength(ctx, p.Name, mostCounted); err != nil {
-			return nil, s.explain(err, "project")
+		one := api.Project{Name: p.Name, Tools: p.Tools, Policy: p.Policy, Ended: map[string]int64{}, Queued: queued[p.Name]}
+		for status, n := range ended[p.Name] {
+			one.Ended[string(status)] = n
 		}
 		out.Body.Projects = append(out.Body.Projects, one)
 	}
@@ -106,15 +109,20 @@ func (s *Server) listPools(ctx context.Context) (*body[[]api.Pool], error) {
 	if err != nil {
 		return nil, s.explain(err, "pool")
 	}
-	type sums struct{ capacity, used store.Size }
+	type sums struct{ capacity, used, available store.Size }
 	size := map[string]sums{}
 	labels := map[string][]string{}
 	for _, r := range all {
-		if s.stateOf(r) == runnerAway {
+		state := s.stateOf(r)
+		if state == runnerAway {
 			continue
 		}
 		sum := size[r.Pool]
-		size[r.Pool] = sums{bounded(sum.capacity, r.Capacity), sum.used.Plus(taken[r.Holder])}
+		sum.capacity, sum.used = bounded(sum.capacity, r.Capacity), sum.used.Plus(taken[r.Holder])
+		if state == runnerReady {
+			sum.available = bounded(sum.available, left(r.Capacity, taken[r.Holder]))
+		}
+		size[r.Pool] = sum
 		labels[r.Pool] = append(labels[r.Pool], r.Labels...)
 	}
 	out := &body[[]api.Pool]{Body: []api.Pool{}}
@@ -123,10 +131,25 @@ func (s *Server) listPools(ctx context.Context) (*body[[]api.Pool], error) {
 		slices.Sort(have)
 		out.Body = append(out.Body, api.Pool{
 			PoolSlots: slots, Labels: append([]string{}, slices.Compact(have)...), Capacity: capacityOf(sum.capacity), Used: capacityOf(sum.used),
-			Available: capacityOf(left(sum.capacity, sum.used)),
+			Available: roomOf(sum.available),
 		})
 	}
 	return out, nil
+}
+
+// roomOf is what is left of a capacity, for the API.
+func roomOf(size store.Size) (r api.Room) {
+	c, none := capacityOf(size), store.Unbounded()
+	if size.CPU < none.CPU {
+		r.CPU = &c.CPU
+	}
+	if size.Memory < none.Memory {
+		r.Memory = &c.Memory
+	}
+	if size.Disk < none.Disk {
+		r.Disk = &c.Disk
+	}
+	return r
 }
 
 // bounded is the sum of two capacities, which has no bound if one of them has none.

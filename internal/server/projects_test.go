@@ -3,11 +3,13 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -29,6 +31,15 @@ func TestProjects(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for id, project := range map[string]string{"waits": "foreign", "waits too": "foreign", "cancelled": "own"} {
+		n := store.NewRun{ID: id, Project: project, Tool: "t", Kind: "tool", Pool: defaultPool, Request: []byte("{}")}
+		if err := r.store.Accept(t.Context(), n, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.store.Cancel(t.Context(), "own", "cancelled", store.Ended{Status: run.Cancelled, Result: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
 	for role, want := range map[string]string{"own viewer": "[own]", RoleViewer: "[foreign own]", RoleRunner: "[]"} {
 		list, err := r.client(t, role).Projects(t.Context(), "")
 		if err != nil {
@@ -37,6 +48,10 @@ func TestProjects(t *testing.T) {
 		names := []string{}
 		for _, p := range list.Projects {
 			names = append(names, p.Name)
+			want := map[string]string{"own": "0 map[cancelled:1]", "foreign": "2 map[]"}[p.Name]
+			if got := fmt.Sprint(p.Queued, " ", p.Ended); got != want {
+				t.Errorf("%s of %s: %s, want %s", p.Name, role, got, want)
+			}
 		}
 		if fmt.Sprint(names) != want || list.Limits != (api.ProjectLimits{QueueSize: 7, Requests: 500}) {
 			t.Errorf("%s sees %v, want %s, limits %+v", role, names, want, list.Limits)
@@ -53,8 +68,25 @@ func TestProjects(t *testing.T) {
 	for role, project := range map[string]string{RoleViewer: "", "own viewer": "own"} {
 		pools, err := r.client(t, role).Pools(t.Context(), project)
 		if err != nil || len(pools) != 2 || pools[0].PoolSlots != (api.PoolSlots{Pool: defaultPool, Runners: 1, Slots: 4, Busy: 2, Free: 2}) || !slices.Equal(pools[0].Labels, []string{"gpu"}) ||
-			pools[0].Available != (api.Capacity{CPU: 7, Memory: 1<<30 - 2<<20, Disk: 1 << 40}) || pools[1].Capacity != (api.Capacity{}) || pools[1].Available != (api.Capacity{}) {
+			!reflect.DeepEqual(pools[0].Available, api.Room{CPU: new(7.0), Memory: new(int64(1<<30 - 2<<20)), Disk: new(int64(1 << 40))}) || pools[1].Capacity != (api.Capacity{}) || pools[1].Available != (api.Room{}) {
 			t.Errorf("%s: pools %+v, %v", role, pools, err)
+		}
+	}
+	if _, err := r.store.DrainRunner(t.Context(), "o"); err != nil { // its pool has nothing left
+		t.Fatal(err)
+	}
+	n := store.NewRun{ID: "large", Project: "own", Tool: "t", Kind: "tool", Pool: defaultPool, Request: []byte("{}"), Size: store.Size{CPU: 7000, Memory: 1 << 30, Disk: 1 << 40}}
+	if err := r.store.Accept(t.Context(), n, &store.Lessee{Runner: runner, Lease: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	pools, err := r.client(t, RoleViewer).Pools(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := api.Room{CPU: new(0.0), Memory: new(int64(0)), Disk: new(int64(0))}
+	for i, free := range []int{1, 0} {
+		if !reflect.DeepEqual(pools[i].Available, none) || pools[i].Free != free {
+			t.Errorf("full or draining: %+v", pools[i])
 		}
 	}
 	if status, _ := r.call(t, "GET", "/api/v1/projects/foreign/runners", r.tokens["own viewer"], ""); status != http.StatusForbidden {

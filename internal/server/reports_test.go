@@ -248,7 +248,7 @@ func TestLargeReports(t *testing.T) {
 				l <- struct{}{}
 			}
 			r.deadlines.place = time.Millisecond
-			if status, p := send(one); status != http.StatusServiceUnavailable || p.Detail != "the server works on other large reports" || p.Remedy != "send it again" {
+			if status, p := send(one); status != http.StatusServiceUnavailable || p.Reason != run.CodeBusy || p.Detail != "the server works on other large reports" || p.Remedy != "send it again" {
 				t.Errorf("a large one: %d %+v", status, p)
 			}
 			small := one

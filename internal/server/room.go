@@ -33,7 +33,7 @@ func (l large) enter(ctx context.Context, size int64, most time.Duration) (leave
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	case <-wait.C:
-		return nil, problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the server works on other large reports", "send it again")
+		return nil, problem(http.StatusServiceUnavailable, run.CodeBusy, "the server works on other large reports", "send it again")
 	}
 }
 

@@ -1,8 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -47,30 +47,31 @@ func (s *Server) followRuns(ctx context.Context, in *runQuery) (*huma.StreamResp
 //	data: {"runs":[…]}
 func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQuery, list *api.RunList, more <-chan struct{}) error {
 	out := http.NewResponseController(w)
+	check := s.checkToken()
 	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
-	var sent []byte
+	var sent [sha256.Size]byte
 	for {
+		if check.ended(ctx) {
+			return nil // the reader comes back, and hears it
+		}
 		text, err := json.Marshal(list)
 		if err != nil {
 			return err
 		}
-		if !bytes.Equal(text, sent) {
+		if sum := sha256.Sum256(text); sum != sent {
 			if _, err := fmt.Fprintf(w, "event: runs\ndata: %s\n\n", text); err != nil {
 				return err
 			}
 			if err := out.Flush(); err != nil {
 				return err
 			}
-			sent = text
+			sent = sum
 		}
 		again := time.After(s.poll) // not more often than a page would ask
 		select {
 		case <-more:
 		case <-alive.C:
-			if s.tokenEnded(ctx) {
-				return nil // the reader comes back, and hears it
-			}
 			if _, err := fmt.Fprint(w, ": alive\n\n"); err != nil {
 				return err
 			}
@@ -90,7 +91,7 @@ func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQ
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			wait, _ = s.takeToken(who(ctx), "")
+			wait = s.limiter.await(s.bucketOf(who(ctx), ""))
 		}
 		next, err := s.listRuns(ctx, in)
 		if err != nil {

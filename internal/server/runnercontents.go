@@ -62,18 +62,25 @@ func (s *Server) putArtifact(ctx context.Context, in *struct {
 	return s.receive(in.Digest, maxArtifact, "the artifact is larger than 4 GiB"), nil
 }
 
-// holdsOne reports whether a runner holds an attempt with a request as is says. Only requests that have one of the texts are opened.
+// holdsOne reports whether a runner holds an attempt with a request as is says. Only requests that have one of the texts are opened. One that
+// can't be read is an error only if it may be the one that is looked for.
 func (s *Server) holdsOne(ctx context.Context, runner string, texts [][]byte, is func(*run.Request) bool) (ok bool, err error) {
+	var unread error
 	err = s.store.HeldRequests(ctx, runner, func(data []byte) (bool, error) {
 		if !slices.ContainsFunc(texts, func(text []byte) bool { return bytes.Contains(data, text) }) {
 			return false, nil
 		}
 		req, _, err := s.openRequest(ctx, data)
 		if err != nil {
-			return false, fmt.Errorf("read the request of an attempt: %w", err)
+			s.log.Error("read the request of an attempt", "runner", shownRunner(runner), "error", err)
+			unread = fmt.Errorf("read the request of an attempt: %w", err)
+			return false, nil
 		}
 		ok = is(req.Request)
 		return ok, nil
 	})
+	if err == nil && !ok {
+		err = unread
+	}
 	return ok, err
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -180,4 +181,35 @@ func TestRunnerContents(t *testing.T) {
 		}
 	}
 	check("others have ended", map[string]string{files: "404", sealed: "404", artifact: "200"}, "204")
+}
+
+// TestUnreadableRequest has a runner hold attempts whose sealed requests can't be opened: what other attempts need and make passes.
+func TestUnreadableRequest(t *testing.T) {
+	r := newRigWith(t, Options{Lease: time.Hour})
+	at := "/runner/r/" + reporter + "/contents/"
+	needed, made := archive.Digest([]byte("needed")), archive.Digest([]byte("made"))
+	if err := r.archive.Put(t.Context(), needed, strings.NewReader("needed")); err != nil {
+		t.Fatal(err)
+	}
+	digits, err := content.Digits(needed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := store.NewRun{Project: "own", Tool: "t", Kind: "tool", Pool: defaultPool, Request: fmt.Appendf(nil, `{"sealed":"eA==","contents":[%q]}`, digits)}
+	for _, damaged.ID = range []string{"a", "c"} { // before the other one, and after it
+		if err := r.store.Accept(t.Context(), damaged, &store.Lessee{Runner: holder(defaultPool, "r", reporter), Lease: r.lease}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(when, want string) {
+		t.Helper()
+		for _, got := range []string{r.first(t, http.MethodGet, at+needed, r.tokens[RoleRunner], ""), r.first(t, http.MethodPut, at+made, r.tokens[RoleRunner], "made")} {
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("%s: %s, want %s", when, got, want)
+			}
+		}
+	}
+	check("only those", "500")
+	r.heldStep(t, "b", needed)
+	check("with another one", "20")
 }

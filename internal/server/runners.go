@@ -175,16 +175,17 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 		cancel()
 		feeding.Wait()
 	}()
+	check := s.checkToken()
 	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
 	for {
+		if check.ended(ctx) {
+			return nil
+		}
 		m := api.Message{Alive: true}
 		select {
 		case m = <-l.messages:
 		case <-alive.C:
-			if s.tokenEnded(ctx) {
-				return nil
-			}
 		case <-l.gone:
 			return nil
 		case <-ctx.Done():

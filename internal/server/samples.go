@@ -64,10 +64,19 @@ func (s *Server) runMetrics(ctx context.Context, in *struct {
 	return &body[api.Metrics]{Body: api.Metrics{Samples: all.samples}}, nil
 }
 
+// wholeAtOnce is how many requests read all events of a run at once; others wait. Of a long run that takes seconds, and a processor.
+const wholeAtOnce = 4
+
 // readEvents calls take with the events of a run that have a type, in order. Some others may be among them. It returns the run; its error is an
 // operation's answer.
 func (s *Server) readEvents(ctx context.Context, project, id, kind string, take func(*run.Event)) (store.Run, error) {
 	what := "run " + id
+	select {
+	case s.whole <- struct{}{}:
+		defer func() { <-s.whole }()
+	case <-ctx.Done():
+		return store.Run{}, s.explain(context.Cause(ctx), what)
+	}
 	r, err := s.store.Run(ctx, project, id)
 	if err != nil {
 		return r, s.explain(err, what)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 )
 
@@ -33,5 +34,22 @@ func TestSchemas(t *testing.T) {
 				t.Errorf("%v: %.200s", err, text)
 			}
 		})
+	}
+}
+
+// TestSchemasAgain asks for what an editor has already.
+func TestSchemasAgain(t *testing.T) {
+	r := newRig(t)
+	for _, path := range []string{"/api/v1/schemas/tool.json", "/api/v1/docs"} {
+		tag := ""
+		for _, want := range []int{http.StatusOK, http.StatusNotModified} {
+			w := httptest.NewRecorder()
+			req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+			req.Header.Set("If-None-Match", tag)
+			r.Handler().ServeHTTP(w, req)
+			if tag = w.Header().Get("ETag"); w.Code != want || tag == "" {
+				t.Errorf("%s: %d, want %d; ETag %q", path, w.Code, want, tag)
+			}
+		}
 	}
 }

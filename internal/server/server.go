@@ -77,8 +77,10 @@ type Server struct {
 	lease      time.Duration
 	poll       time.Duration
 	tools      *first[*loaded]        // by their digests
+	loading    *locks                 // of those that are read, by their digests
 	tokens     *recent[store.Token]   // by their hashes
 	sessions   *recent[store.Session] // by their hashes
+	signedOut  *recent[struct{}]      // sessions that aren't there, by their hashes
 	policies   *recent[cachedPolicy]  // by project
 	runners    *recent[[]store.Runner]
 	limits     Limits
@@ -90,6 +92,7 @@ type Server struct {
 	flows      *flows
 	queues     queues
 	live       *hub
+	streams    openStreams
 	keep       Keep
 
 	metrics    *metrics
@@ -97,6 +100,7 @@ type Server struct {
 	readiness  readiness
 	compactor  *compactor
 	large      large
+	whole      chan struct{} // has a place for each request that reads all events of a run
 	coming     coming
 	conditions condition.Evaluator
 	keepAlive  time.Duration // how often a stream says something; only tests change it
@@ -126,10 +130,10 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), tokens: newRecent[store.Token](tokenAge, mostTokens),
-		sessions: newRecent[store.Session](tokenAge, mostTokens),
-		policies: newRecent[cachedPolicy](policyAge, mostPolicies), runners: newRecent[[]store.Runner](presentAge, 1), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
-		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
+		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), loading: newLocks(), tokens: newRecent[store.Token](tokenAge, mostTokens),
+		sessions: newRecent[store.Session](tokenAge, mostTokens), signedOut: newRecent[struct{}](0, mostTokens),
+		policies: newRecent[cachedPolicy](policyAge, mostPolicies), runners: newRecent[[]store.Runner](presentAge, 1), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(), streams: openStreams{of: map[string]int{}},
+		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
 	}
 	s.keepAlive = keepAlive
 	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
@@ -155,7 +159,7 @@ func New(o Options) *Server {
 	if s.traces != nil {
 		s.api.UseMiddleware(s.traceRequest)
 	}
-	s.api.UseMiddleware(s.measure, s.audit, s.authenticate, s.once)
+	s.api.UseMiddleware(s.measure, s.audit, s.authenticate, s.boundStreams, s.once)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -216,9 +220,6 @@ func (s *Server) Handler() http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
-		if r.TLS != nil {
-			h.Set("Strict-Transport-Security", "max-age=31536000") // of an address with a certificate of our own, browsers ignore it (RFC 6797, section 8.1)
-		}
 		if strings.HasPrefix(r.URL.Path, openAPI) {
 			s.described.Do(s.describe)
 		}

@@ -77,7 +77,7 @@ func sessionCookie(c huma.Context, text string, age time.Duration) string {
 // another page can't see the answer.
 func crossSite(c huma.Context) *api.Problem {
 	r, _ := humago.Unwrap(c)
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}
 	const remedy = "send it from a page of the server itself, with " + api.SessionHeader + ": 1; programs send Authorization: Bearer TOKEN instead of a cookie"
@@ -175,6 +175,9 @@ func (s *Server) me(i identity) api.Me {
 		project := ""
 		if strings.Contains(op.Path, "{project}") {
 			project = i.Project
+		}
+		if op.OperationID == "begin-session" && i.Role == RoleRunner {
+			continue
 		}
 		if role, _ := op.Metadata[roleKey].(string); i.may(project, role) {
 			me.Operations = append(me.Operations, op.OperationID)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -105,11 +106,11 @@ func TestMe(t *testing.T) {
 		may, not []string
 	}{
 		"viewer":       {"viewer", []string{"get-me", "list-runs", "list-runners"}, []string{"create-run", "drain-runner", "runner-report"}},
-		"own viewer":   {"viewer", []string{"get-me", "list-runs"}, []string{"create-run", "list-runners"}},
+		"own viewer":   {"viewer", []string{"get-me", "list-runs", "begin-session"}, []string{"create-run", "list-runners"}},
 		"own operator": {"viewer operator", []string{"create-run", "end-session"}, []string{"create-version"}},
 		"own admin":    {"viewer operator author admin", []string{"create-project-token", "list-project-audit"}, []string{"create-token", "rotate-keys"}},
 		"admin":        {"viewer operator author admin", []string{"create-project-token", "create-token", "rotate-keys"}, []string{"runner-report"}},
-		"runner":       {"runner", []string{"get-me", "runner-report"}, []string{"list-runs"}},
+		"runner":       {"runner", []string{"get-me", "runner-report"}, []string{"list-runs", "begin-session"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp, body := r.browse(t, browsed{method: "GET", path: "/me", token: r.tokens[name]})
@@ -226,6 +227,11 @@ func TestCrossSite(t *testing.T) {
 			}
 		})
 	}
+	for _, method := range []string{"GET", "HEAD"} { // what reads may come from anywhere
+		if resp, _ := r.browse(t, browsed{method: method, path: "/projects/own/runs", cookie: cookie}); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", method, resp.StatusCode)
+		}
+	}
 	if resp, _ := r.browse(t, browsed{method: "POST", path: "/projects/own/runs/none/cancel", token: r.tokens[RoleAdmin], header: map[string]string{"Sec-Fetch-Site": "cross-site"}}); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("with a token, from anywhere: %d", resp.StatusCode)
 	}
@@ -336,7 +342,7 @@ func TestFollowWithSession(t *testing.T) {
 	}
 }
 
-// TestLimitOfWrongSessions counts wrong cookies as wrong tokens.
+// TestLimitOfWrongSessions counts wrong cookies as wrong tokens, each once.
 func TestLimitOfWrongSessions(t *testing.T) {
 	r, _ := limited(t, Limits{Failures: 5})
 	cookie := r.signIn(t, r.tokens[RoleViewer])
@@ -348,7 +354,17 @@ func TestLimitOfWrongSessions(t *testing.T) {
 		t.Fatal(got)
 	}
 	n := 0
-	for n < 20 && status(plainCookie+"=wrong") == http.StatusUnauthorized {
+	before := len(r.log(t))
+	for range 30 { // a page whose session has ended
+		if got := status(plainCookie + "=ended"); got != http.StatusUnauthorized {
+			t.Fatal(got)
+		}
+	}
+	if got := r.since(t, before); len(got) != 1 {
+		t.Errorf("the audit log has %q, want one entry", got)
+	}
+	n++
+	for n < 20 && status(plainCookie+"=wrong"+strconv.Itoa(n)) == http.StatusUnauthorized {
 		n++
 	}
 	if n != 10 {

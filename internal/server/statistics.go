@@ -20,7 +20,7 @@ type StatisticsQuery struct {
 	InProject
 	Since time.Time `query:"since" doc:"from the hour or the day on that has this time; by default the 24 latest hours, or the 30 latest days"`
 	Step  string    `query:"step" enum:"hour,day" default:"hour" doc:"the length of a bucket; both begin by UTC"`
-	Tool  string    `query:"tool" maxLength:"128" doc:"only this tool"`
+	Tool  string    `query:"tool" maxLength:"253" doc:"only this tool"`
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func TestStatistics(t *testing.T) {
 	to := &store.Lessee{Runner: runner, Lease: time.Hour}
 	accept := func(id, tool string, to *store.Lessee) {
 		t.Helper()
-		if err := r.store.Accept(t.Context(), store.NewRun{ID: id, Project: "own", Tool: tool, Kind: "tool", Pool: defaultPool, Request: []byte("{}")}, to); err != nil {
+		if err := r.store.Accept(t.Context(), store.NewRun{ID: id, Project: "own", Tool: tool, Version: 1, Kind: "tool", Pool: defaultPool, Request: []byte("{}")}, to); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,6 +65,7 @@ func TestStatistics(t *testing.T) {
 		t.Errorf("of no tool: %+v, %v", s, err)
 	}
 	for query, want := range map[string]int{
+		"tool=" + strings.Repeat("t", 253): http.StatusOK, "tool=" + strings.Repeat("t", 254): http.StatusUnprocessableEntity,
 		"since=2020-01-01T00:00:00Z": http.StatusUnprocessableEntity, "step=minute": http.StatusUnprocessableEntity, "since=9999-01-01T00:00:00Z": http.StatusOK,
 		"step=day&since=" + time.Now().UTC().AddDate(0, 0, -98).Format(time.DateOnly) + "T00:00:00Z":  http.StatusOK,
 		"step=day&since=" + time.Now().UTC().AddDate(0, 0, -101).Format(time.DateOnly) + "T00:00:00Z": http.StatusUnprocessableEntity,

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -57,6 +59,68 @@ func streaming(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusOK)
 }
 
+// mostStreams bounds how many streams of a token are open at once. Each runner has one.
+const mostStreams = 1000
+
+// openStreams counts the streams that are open, by the hashes of their tokens.
+type openStreams struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+// enter counts one more, unless it is too many.
+func (o *openStreams) enter(token string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.of[token] >= mostStreams {
+		return false
+	}
+	o.of[token]++
+	return true
+}
+
+func (o *openStreams) leave(token string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.of[token]--; o.of[token] == 0 {
+		delete(o.of, token)
+	}
+}
+
+// boundStreams refuses a stream of a token that has too many.
+func (s *Server) boundStreams(c huma.Context, next func(huma.Context)) {
+	who := who(c.Context())
+	if !streams[c.Operation().OperationID] || who.Role == RoleRunner {
+		next(c)
+		return
+	}
+	if !s.streams.enter(string(who.Hash)) {
+		c.SetHeader("Retry-After", strconv.Itoa(int(keepAlive/time.Second)))
+		s.refuse(c, problem(http.StatusTooManyRequests, run.CodeRateLimited, fmt.Sprintf("the token %s has %d streams open", who.Name, mostStreams), "end some of them, or use another token"))
+		return
+	}
+	defer s.streams.leave(string(who.Hash))
+	next(c)
+}
+
+// tokenCheck looks from time to time whether the token of a stream still holds.
+type tokenCheck struct {
+	s    *Server
+	last time.Time
+}
+
+// checkToken returns the check of a stream that begins.
+func (s *Server) checkToken() *tokenCheck { return &tokenCheck{s, time.Now()} }
+
+// ended says whether the stream is to end. It goes by the clock, so that a stream that always has something to send is checked too.
+func (c *tokenCheck) ended(ctx context.Context) bool {
+	if time.Since(c.last) < c.s.keepAlive {
+		return false
+	}
+	c.last = time.Now()
+	return c.s.tokenEnded(ctx)
+}
+
 // readable reads the first chunk of events after a number.
 func (s *Server) readable(ctx context.Context, id string, after int64) error {
 	chunks, err := s.chunks(ctx, id, after, 1)
@@ -84,15 +148,12 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 	if err := out.Flush(); err != nil {
 		return err
 	}
+	check := s.checkToken()
 	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
-	checked := time.Now()
 	for {
-		if time.Since(checked) >= s.keepAlive {
-			if s.tokenEnded(ctx) {
-				return nil // the reader comes back, and hears it
-			}
-			checked = time.Now()
+		if check.ended(ctx) {
+			return nil // the reader comes back, and hears it
 		}
 		before := after
 		last, over, err := s.events(ctx, w, project, id, after)

@@ -71,7 +71,7 @@ var uncoded = map[string]string{
 	"store.ErrUnreachable":  "the server answers with database_unavailable",
 	"store.ErrSlow":         "the server answers with database_unavailable",
 	"store.ErrUnsure":       "the server answers with server_unreachable",
-	"store.ErrBusy":         "the server answers with server_unreachable",
+	"store.ErrBusy":         "the server answers with busy",
 	"store.ErrOver":         "the server answers with a problem, which has a code",
 	"store.ErrChanged":      "the server answers with a problem, which has a code",
 	"store.ErrExists":       "the server answers with a problem, which has a code",

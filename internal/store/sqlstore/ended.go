@@ -46,7 +46,7 @@ func newCountedEnds() *kind {
 	}
 	before, row, after := `WITH v(run, shard) AS (VALUES `, `(?, CAST(? AS BIGINT))`, `), hours AS (
 			SELECT e.project, e.hour, e.tool, e.shard, `+strings.Join(values, ", ")+`
-			FROM (SELECT r.project, r.tool, `+fmt.Sprintf("r.finished / %[1]d * %[1]d", spanOf(false))+` AS hour, r.status, v.shard,
+			FROM (SELECT r.project, `+toolOf+` AS tool, `+fmt.Sprintf("r.finished / %[1]d * %[1]d", spanOf(false))+` AS hour, r.status, v.shard,
 					CASE WHEN r.started = 0 THEN 0 ELSE r.started - r.accepted END AS waited, `+bucket+` AS took
 				FROM v JOIN runs r ON r.id = v.run WHERE r.parent || '' = '') e
 			GROUP BY e.project, e.hour, e.tool, e.shard)
@@ -62,6 +62,9 @@ func newCountedEnds() *kind {
 
 // allTools is the tool of the rows that have all tools. No tool has this name.
 const allTools = "*"
+
+// toolOf is the tool that a run is counted for: none for a definition that came with the request, whose name is the client's.
+const toolOf = "CASE WHEN r.version > 0 THEN r.tool ELSE '' END"
 
 // spanOf is the length of an hour or a day in the database.
 func spanOf(days bool) int64 {
@@ -116,6 +119,36 @@ func (s *Store) EndedOf(ctx context.Context, f store.EndedFilter) ([]store.Ends,
 	return s.sums(ctx, f, "tool", " AND tool <> ?", allTools)
 }
 
+// EndedIn implements store.Statistics.
+func (s *Store) EndedIn(ctx context.Context, projects []string, since time.Time) (map[string]map[run.State]int64, error) {
+	all, ends, span := map[string]map[run.State]int64{}, run.Ends(), spanOf(false)
+	sums := "project"
+	for _, status := range ends {
+		sums += ", " + sumOf(string(status))
+	}
+	err := someOf(projects, func(marks string, args []any) error {
+		return s.read(ctx, func(rows row) error {
+			var project string
+			numbers, to := make([]int64, len(ends)), []any{&project}
+			for i := range numbers {
+				to = append(to, &numbers[i])
+			}
+			if err := rows.Scan(to...); err != nil {
+				return err
+			}
+			all[project] = map[run.State]int64{}
+			for i, n := range numbers {
+				if n > 0 {
+					all[project][ends[i]] = n
+				}
+			}
+			return nil
+		}, `SELECT `+sums+` FROM ended WHERE span = ? AND tool = ? AND start >= ? AND project IN (`+marks+`) GROUP BY project`,
+			append([]any{span, allTools, since.UnixMilli() / span * span}, args...)...)
+	})
+	return all, err
+}
+
 // sums returns sums by a column, in whose order the rows are.
 func (s *Store) sums(ctx context.Context, f store.EndedFilter, by, where, tool string) (all []store.Ends, err error) {
 	var sums []string
@@ -163,7 +196,7 @@ func (s *Store) Running(ctx context.Context, project string) (map[string]int, er
 		err := rows.Scan(&tool, &n)
 		all[tool] = n
 		return err
-	}, `SELECT r.tool, COUNT(*) FROM queue q JOIN runs r ON r.id = q.run WHERE q.runner <> '' AND q.pool <> '' AND q.project = ? GROUP BY r.tool`, project)
+	}, `SELECT `+toolOf+`, COUNT(*) FROM queue q JOIN runs r ON r.id = q.run WHERE q.runner <> '' AND q.pool <> '' AND q.project = ? GROUP BY 1`, project)
 	return all, err
 }
 

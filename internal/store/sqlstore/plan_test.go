@@ -19,6 +19,7 @@ func TestPlans(t *testing.T) {
 		"runners":  func() error { _, err := s.Runners(ctx, time.Hour); return err },
 		"taken":    func() error { _, err := s.Taken(ctx); return err },
 		"running":  func() error { _, err := s.Running(ctx, "p"); return err },
+		"queued":   func() error { _, err := s.QueuedIn(ctx, []string{"p"}, 9); return err },
 		"list": func() error {
 			_, _, err := s.Runs(ctx, store.Filter{Project: "p", Status: []run.State{run.Running}, Most: 1})
 			return err

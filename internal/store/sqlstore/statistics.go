@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -18,6 +19,23 @@ func (s *Store) Queued(ctx context.Context) (all []store.Queued, err error) {
 		return err
 	}, `SELECT g.pool, g.number, NOW - r.accepted FROM
 		(SELECT pool, COUNT(*) AS number, MIN(run) AS first FROM queue WHERE runner = '' GROUP BY pool) g JOIN runs r ON r.id = g.first ORDER BY g.pool`)
+	return all, err
+}
+
+// QueuedIn implements store.Statistics. It reads the index of what waits.
+func (s *Store) QueuedIn(ctx context.Context, projects []string, most int) (map[string]int, error) {
+	all := map[string]int{}
+	err := someOf(projects, func(marks string, args []any) error {
+		return s.read(ctx, func(rows row) error {
+			var project string
+			var n int
+			err := rows.Scan(&project, &n)
+			all[project] = n
+			return err
+		}, `WITH v(project) AS (VALUES (`+strings.ReplaceAll(marks, ", ", "), (")+`))
+			SELECT p.project, (SELECT COUNT(*) FROM (SELECT 1 FROM queue q WHERE q.runner = '' AND q.last >= 0 AND q.project = p.project LIMIT ?) AS waiting)
+			FROM (SELECT DISTINCT project FROM v) p`, append(args, most)...)
+	})
 	return all, err
 }
 

@@ -95,6 +95,12 @@ func endedRuns(t *testing.T, s Store) {
 	end("3", "a", "", run.Failed)
 	end("4", "b", "", run.TimedOut)
 	end("5", "a", "4", run.Succeeded)
+	sent := newRun("0")
+	sent.Tool, sent.Version = "name-of-a-client", 0
+	accept(t, s, sent)
+	if _, err := s.Cancel(t.Context(), "p", "0", *ended(run.Cancelled)); err != nil {
+		t.Fatal(err)
+	}
 	accept(t, s, newRun("6"))
 	if _, err := s.Cancel(t.Context(), "p", "6", *ended(run.Cancelled)); err != nil { // no runner had it
 		t.Fatal(err)
@@ -103,17 +109,17 @@ func endedRuns(t *testing.T, s Store) {
 		span := map[bool]time.Duration{false: time.Hour, true: 24 * time.Hour}[days]
 		f := store.EndedFilter{Project: "p", Since: before, Days: days}
 		tools, err := s.EndedOf(t.Context(), f)
-		if err != nil || len(tools) != 3 || tools[0].Tool != "a" || tools[1].Tool != "b" || tools[2].Tool != "t" {
+		if err != nil || len(tools) != 4 || tools[0].Tool != "" || tools[1].Tool != "a" || tools[2].Tool != "b" || tools[3].Tool != "t" {
 			t.Fatalf("tools %+v, %v", tools, err)
 		}
-		a, b, waited := tools[0], tools[1], tools[2]
+		a, b, waited := tools[1], tools[2], tools[3]
 		if a.Status[run.Succeeded] != 2 || a.Status[run.Failed] != 1 || len(a.Status) != 2 || a.Took.Number() != 3 || a.WaitedMost > a.Waited {
 			t.Errorf("a: %+v", a)
 		}
 		if b.Status[run.TimedOut] != 1 || b.Took.Number() != 1 || waited.Status[run.Cancelled] != 1 || waited.Took.Number() != 0 {
 			t.Errorf("b: %+v, without a runner: %+v", b, waited)
 		}
-		for tool, want := range map[string]int64{"": 5, "a": 3, "b": 1, "none": 0} {
+		for tool, want := range map[string]int64{"": 6, "name-of-a-client": 0, "a": 3, "b": 1, "none": 0} {
 			f.Tool = tool
 			endedOver(t, s, f, span, want)
 		}
@@ -127,6 +133,7 @@ func endedRuns(t *testing.T, s Store) {
 			t.Errorf("%s: %+v, %+v, %v, %v", name, over, of, err, failed)
 		}
 	}
+	endedIn(t, s, before)
 	if all, err := s.EndedOf(t.Context(), store.EndedFilter{Project: "p", Tool: "b", Since: before}); err != nil || len(all) != 1 || all[0].Tool != "b" {
 		t.Errorf("one tool: %+v, %v", all, err)
 	}
@@ -135,6 +142,25 @@ func endedRuns(t *testing.T, s Store) {
 	}
 	if all, err := s.EndedOf(t.Context(), store.EndedFilter{Project: "p", Since: before}); err != nil || len(all) == 0 {
 		t.Errorf("after forgetting what is old: %+v, %v", all, err)
+	}
+}
+
+// endedIn checks how the runs of endedRuns ended, and those of another project.
+func endedIn(t *testing.T, s Store, before time.Time) {
+	t.Helper()
+	other := newRun("7")
+	other.Project = "another"
+	accept(t, s, other)
+	if _, err := s.Cancel(t.Context(), "another", "7", *ended(run.Cancelled)); err != nil {
+		t.Fatal(err)
+	}
+	projects := []string{"p", "q", "another"}
+	all, err := s.EndedIn(t.Context(), projects, before)
+	if got, want := fmt.Sprint(all), "map[another:map[cancelled:1] p:map[cancelled:2 failed:1 succeeded:2 timed_out:1]]"; err != nil || got != want {
+		t.Errorf("in projects: %s, %v, want %s", got, err, want)
+	}
+	if all, err := s.EndedIn(t.Context(), projects, before.Add(2*time.Hour)); err != nil || len(all) != 0 {
+		t.Errorf("in projects, later: %v, %v", all, err)
 	}
 }
 
@@ -158,11 +184,15 @@ func endedOver(t *testing.T, s Store, f store.EndedFilter, span time.Duration, w
 
 // runningNow counts what runners have.
 func runningNow(t *testing.T, s Store) {
-	for _, id := range []string{"1", "2", "3"} {
-		accept(t, s, newRun(id))
+	for i, id := range []string{"1", "2", "3", "4"} {
+		n := newRun(id)
+		if i == 0 {
+			n.Tool, n.Version = "name-of-a-client", 0
+		}
+		accept(t, s, n)
 	}
-	claim(t, s, store.Claim{Most: 2})
-	if all, err := s.Running(t.Context(), "p"); err != nil || len(all) != 1 || all["t"] != 2 {
+	claim(t, s, store.Claim{Most: 3})
+	if all, err := s.Running(t.Context(), "p"); err != nil || len(all) != 2 || all["t"] != 2 || all[""] != 1 {
 		t.Errorf("running: %v, %v", all, err)
 	}
 	if all, err := s.Running(t.Context(), "q"); err != nil || len(all) != 0 {
