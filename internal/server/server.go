@@ -130,13 +130,21 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newFirst[*loaded](loadedFor, mostCached), loading: newLocks(), tokens: newRecent[store.Token](tokenAge, mostTokens),
-		sessions: newRecent[store.Session](tokenAge, mostTokens), signedOut: newRecent[struct{}](0, mostTokens),
-		policies: newRecent[cachedPolicy](policyAge, mostPolicies), runners: newRecent[[]store.Runner](presentAge, 1), limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(), streams: openStreams{of: map[string]int{}},
-		flows: newFlows(), conditions: o.Conditions, traces: o.Traces, keep: o.Keep, compactor: newCompactor(), large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}}, mux: http.NewServeMux(), stop: func() {},
+		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, traces: o.Traces, conditions: o.Conditions,
+		lease: o.Lease, poll: o.Poll, keepAlive: keepAlive, deadlines: usualDeadlines, readAtOnce: usualAtOnce,
+		limits: o.Limits, limiter: newLimiter(), queues: queues{most: o.QueueSize, have: map[string]queueLength{}},
+		large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}},
+		streams: openStreams{of: map[string]int{}}, live: newHub(), flows: newFlows(),
+		keep: o.Keep, compactor: newCompactor(),
+		mux: http.NewServeMux(), stop: func() {},
+
+		tools: newFirst[*loaded](loadedFor, mostCached), loading: newLocks(),
+		tokens:    newRecent[store.Token](tokenAge, mostTokens),
+		sessions:  newRecent[store.Session](tokenAge, mostTokens),
+		signedOut: newRecent[struct{}](0, mostTokens),
+		policies:  newRecent[cachedPolicy](policyAge, mostPolicies),
+		runners:   newRecent[[]store.Runner](presentAge, 1),
 	}
-	s.keepAlive = keepAlive
-	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
 	s.pool = newDispatcher(s)
 	s.metrics = newMetrics(s, o.Version)
 	s.store.Observe(s.wrote, s.traces != nil)
