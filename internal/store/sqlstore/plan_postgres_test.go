@@ -31,6 +31,11 @@ func TestPostgresPlans(t *testing.T) {
 	}
 	accept(t, s, "small")
 	claim(1, store.Size{})
+	limited := store.NewRun{ID: "limited", Project: "p", Pool: "default", Kind: "tool", Limits: []store.Limit{{Name: "k", Most: 1}}, Request: []byte("{}")}
+	if err := s.Accept(ctx, limited, nil); err != nil {
+		t.Fatal(err)
+	}
+	claim(1, store.Size{})
 	for n := range claimPage + 1 { // more than are read at once: of some the size, of others the labels aren't for the runner
 		err := s.Accept(ctx, store.NewRun{ID: fmt.Sprintf("large-%03d", n), Project: "p", Pool: "default", Kind: "tool", Size: store.Size{Memory: 1}, Request: []byte("{}")}, nil)
 		if err != nil {
@@ -61,9 +66,10 @@ func TestPostgresPlans(t *testing.T) {
 	if _, err := c.conn.ExecContext(ctx, `SET plan_cache_mode = force_generic_plan`); err != nil {
 		t.Fatal(err)
 	}
-	claims, looked := 0, 0
+	claims, looked, counted := 0, 0, false
 	for from, q := range all {
 		claim := strings.HasPrefix(from, waitingColumns)
+		counted = counted || strings.Contains(from, "FROM running l JOIN queue q")
 		plan := postgresPlan(t, c.conn, q)
 		for use := range strings.SplitSeq(plan, "->") {
 			if !strings.Contains(use, "Scan") || !strings.Contains(use, "on queue") {
@@ -82,8 +88,8 @@ func TestPostgresPlans(t *testing.T) {
 			}
 		}
 	}
-	if claims != 4 || looked < 15 {
-		t.Errorf("%d statements of claims and %d uses of the queue are compared", claims, looked)
+	if claims != 4 || looked < 15 || !counted {
+		t.Errorf("%d statements of claims and %d uses of the queue are compared, counting what has a limit %v", claims, looked, counted)
 	}
 }
 
