@@ -26,17 +26,18 @@ const (
 func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit func(run.Event), cut func(error)) error {
 	pause := 100 * time.Millisecond
 	since := c.now() // the last contact
+	was := false     // there was a stream
 	for {
 		last, connected, over, err := c.follow(ctx, in, id, after, "", emit)
 		if over || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
 		var p *Problem
-		if errors.As(err, &p) && p.Status < http.StatusInternalServerError {
-			return err
+		if errors.As(err, &p) && p.Status < http.StatusInternalServerError && (p.Status != http.StatusTooManyRequests || !was) {
+			return err // the streams that a server counts may be those that were cut
 		}
 		if connected {
-			since = c.now()
+			since, was = c.now(), true
 		}
 		switch {
 		case last > after:

@@ -83,3 +83,36 @@ func TestFollowWithoutResult(t *testing.T) {
 		t.Errorf("got %d events, %v", got, err)
 	}
 }
+
+// TestFollowTooManyStreams has a server refuse a stream since there are too many: a reader whose stream was cut waits until its place is free,
+// and one that begins hears it.
+func TestFollowTooManyStreams(t *testing.T) {
+	for name, c := range map[string]struct{ refused, want int }{"a cut one": {2, 2}, "a new one": {1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch asked++; {
+				case asked == c.refused:
+					w.Header().Set("Content-Type", "application/problem+json")
+					w.WriteHeader(http.StatusTooManyRequests)
+					_, _ = fmt.Fprint(w, `{"status":429,"code":"rate_limited","detail":"too many"}`) // the test sees whether it comes
+				case r.Header.Get("Last-Event-ID") == "":
+					_, _ = fmt.Fprint(w, "data: {\"seq\":1,\"type\":\"log\",\"stream\":\"stdout\",\"data\":\"x\"}\n\n")
+				default:
+					_, _ = fmt.Fprint(w, "data: {\"seq\":2,\"type\":\"result\",\"status\":\"failed\"}\n\n")
+				}
+			}))
+			defer front.Close()
+			client, err := NewClient(ClientOptions{Server: front.URL, Token: "t"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			got := 0
+			err = client.Follow(t.Context(), "p", "r", 0, func(run.Event) { got++ }, nil)
+			if (err == nil) != (c.want > 0) || got != c.want {
+				t.Errorf("got %d events, %v, want %d", got, err, c.want)
+			}
+		})
+	}
+}

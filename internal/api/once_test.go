@@ -18,10 +18,10 @@ func TestCreateAgain(t *testing.T) {
 				if keys = append(keys, r.Header.Get(KeyHeader)); len(keys) == 1 {
 					w.Header().Set("Content-Type", "application/problem+json")
 					w.WriteHeader(http.StatusServiceUnavailable)
-					_ = json.NewEncoder(w).Encode(&Problem{Status: http.StatusServiceUnavailable, Reason: code}) // the client says so
+					_ = json.NewEncoder(w).Encode(&Problem{Status: http.StatusServiceUnavailable, Reason: code}) // the client fails otherwise
 					return
 				}
-				_, _ = w.Write([]byte("{}")) // the client says so
+				_, _ = w.Write([]byte("{}")) // the client fails otherwise
 			}))
 			defer front.Close()
 			c, err := NewClient(ClientOptions{Server: front.URL})
