@@ -26,9 +26,9 @@ func (s *Server) chunksOfLines(ctx context.Context, id string, first, last int64
 	return s.filled(ctx, id, func() ([]store.Chunk, error) { return s.store.ChunksOfLines(ctx, id, first, last, most) })
 }
 
-// eachEvent calls take with the events of a run that there are, each a line of JSON with its number, until it fails. Chunks may be put together
-// or archived meanwhile: each event comes once.
-func (s *Server) eachEvent(ctx context.Context, r store.Run, take func(seq int64, line []byte) error) error {
+// eachEvent calls take with the events of a run that there are, each a line of JSON, until it fails. Chunks may be put together or archived
+// meanwhile: each event comes once.
+func (s *Server) eachEvent(ctx context.Context, r store.Run, take func(line []byte) error) error {
 	for after := int64(0); ; {
 		chunks, err := s.chunks(ctx, r.ID, after, page)
 		if err != nil {
@@ -38,12 +38,15 @@ func (s *Server) eachEvent(ctx context.Context, r store.Run, take func(seq int64
 			return s.gone(ctx, r, after)
 		}
 		for _, c := range chunks {
+			if c.First > after+1 {
+				return missing(r, after+1, c.First-1)
+			}
 			lines, err := s.live.codec.decode(c, after)
 			if err != nil {
 				return &store.DamagedError{Run: r.ID, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
 			}
-			for i, line := range lines {
-				if err := take(c.Last-int64(len(lines)-1-i), line); err != nil {
+			for _, line := range lines {
+				if err := take(line); err != nil {
 					return err
 				}
 			}
@@ -64,7 +67,12 @@ func (s *Server) gone(ctx context.Context, r store.Run, after int64) error {
 	if !now.LogRemoved.IsZero() {
 		return logRemoved(now)
 	}
-	return fmt.Errorf("run %s has %d events, and those after %d are missing", r.ID, r.Events, after)
+	return missing(r, after+1, r.Events)
+}
+
+// missing says that a run's events from first to last are nowhere.
+func missing(r store.Run, first, last int64) error {
+	return &store.DamagedError{Run: r.ID, First: first, Last: last, Where: "the database", Err: errors.New("they are missing")}
 }
 
 // ofType reads an event that may be of a type. It returns nil for others without reading them: most events of a long run are logs.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -19,11 +20,15 @@ func TestEachEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := func(at int64, then func()) (last int64, err error) {
-		err = r.eachEvent(t.Context(), one, func(seq int64, line []byte) error {
-			if last++; seq != last {
-				t.Fatalf("event %d comes after event %d: %.100s", seq, last-1, line)
+		err = r.eachEvent(t.Context(), one, func(line []byte) error {
+			var e run.Event
+			if err := json.Unmarshal(line, &e); err != nil {
+				return err
 			}
-			if seq == at {
+			if last++; e.Seq != last {
+				t.Fatalf("event %d comes after event %d: %.100s", e.Seq, last-1, line)
+			}
+			if last == at {
 				then()
 			}
 			return nil
@@ -37,6 +42,12 @@ func TestEachEvent(t *testing.T) {
 	})
 	if err != nil || last != one.Events {
 		t.Errorf("%d of %d events, %v", last, one.Events, err)
+	}
+	one.Events++ // more than there are
+	last, err = read(0, nil)
+	var damaged *store.DamagedError
+	if !errors.As(err, &damaged) || damaged.First != last+1 || damaged.Last != last+1 {
+		t.Errorf("without the last event: %d events, and then %v", last, err)
 	}
 	last, err = read(1000, func() {
 		if d, err := r.store.DropLogs(t.Context(), store.Drop{Most: 10}); err != nil || d.Runs != 1 {

@@ -68,7 +68,7 @@ func (s *Server) download(ctx context.Context, project, id, kind, extension stri
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", id+"."+extension))
 		out := bufio.NewWriterSize(w, sentAtOnce)
-		err := s.eachEvent(r.Context(), one, func(_ int64, line []byte) error { return write(out, line) })
+		err := s.eachEvent(r.Context(), one, func(line []byte) error { return write(out, line) })
 		if err == nil {
 			err = out.Flush()
 		}

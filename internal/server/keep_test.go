@@ -393,6 +393,16 @@ func TestDamaged(t *testing.T) {
 	if err := raw.QueryRowContext(t.Context(), `SELECT data FROM chunks WHERE run = 'run-1' AND first = 41`).Scan(&good); err != nil {
 		t.Fatal(err)
 	}
+	damage(`UPDATE chunks SET run = 'elsewhere' WHERE run = 'run-1' AND first = 41`)
+	one, err := s.store.Run(t.Context(), "p", "run-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d *store.DamagedError
+	if err := s.eachEvent(t.Context(), one, func([]byte) error { return nil }); !errors.As(err, &d) || d.First != 41 || d.Last != 80 {
+		t.Errorf("without a chunk: %v", err)
+	}
+	damage(`UPDATE chunks SET run = 'run-1' WHERE run = 'elsewhere'`)
 	bad := append([]byte{}, good...)
 	bad[len(bad)/2] ^= 1
 	damage(`UPDATE chunks SET data = ? WHERE run = 'run-1' AND first = 41`, bad)
