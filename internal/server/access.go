@@ -124,18 +124,20 @@ func (s *Server) identify(ctx context.Context, by credential) (identity, error) 
 	return identity{token, nil}, err
 }
 
+// errSignedOut answers a request whose cookie is of no session.
+var errSignedOut = problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the session is unknown, or has ended", "sign in again with a token")
+
 // authenticate lets a request pass if its token has the operation's role in the project of its address.
 func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	role, _ := c.Operation().Metadata[roleKey].(string)
 	by := credentialOf(c)
-	ended := problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the session is unknown, or has ended", "sign in again with a token")
 	// A session that isn't there, and never will be, counts as a failure once: a page asks several times before it notices that its own has ended.
 	if by.session && s.signedOut.has(string(by.hash)) {
 		if r, ok := c.Context().Value(recordKey{}).(*record); ok {
 			r.changes, r.told = false, true
 		}
 		c.SetHeader("Set-Cookie", sessionCookie(c, "", -1))
-		s.refuse(c, ended)
+		s.refuse(c, errSignedOut)
 		return
 	}
 	// A token that was valid before passes although others at its address fail.
@@ -153,7 +155,7 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 		s.countFailure(c)
 		s.signedOut.put(string(by.hash), struct{}{})
 		c.SetHeader("Set-Cookie", sessionCookie(c, "", -1))
-		s.refuse(c, ended)
+		s.refuse(c, errSignedOut)
 		return
 	case errors.Is(err, store.ErrNotFound):
 		s.countFailure(c)

@@ -66,7 +66,7 @@ func (s *Server) auditRest(ctx context.Context) {
 func (s *Server) auditProblem(ctx context.Context, p *api.Problem) {
 	r, ok := ctx.Value(recordKey{}).(*record)
 	denied := p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden
-	if !ok || r.told || !r.changes && !denied || p == errBusy {
+	if !ok || r.told || !r.changes && !denied || p == errRepeating {
 		return
 	}
 	r.Outcome = string(p.Reason)

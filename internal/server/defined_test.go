@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
@@ -72,8 +73,10 @@ func TestLoadAtOnce(t *testing.T) {
 		}
 		return 0
 	}
-	for users() < 2 && len(in.asked) < 2 {
-		runtime.Gosched()
+	for begin := time.Now(); users() < 2 && len(in.asked) < 2; runtime.Gosched() {
+		if time.Since(begin) > 5*time.Minute { // the last resort, if nobody waits
+			t.Fatal("the second request doesn't wait")
+		}
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()

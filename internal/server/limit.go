@@ -63,8 +63,8 @@ func (l *limiter) take(key string, perSecond, burst float64) (wait time.Duration
 	return wait, first
 }
 
-// await is take for who waits instead of being refused.
-func (l *limiter) await(key string, perSecond, burst float64) (wait time.Duration) {
+// draw is take for those who wait instead of being refused.
+func (l *limiter) draw(key string, perSecond, burst float64) (wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bucket(key, perSecond, burst)

@@ -187,20 +187,20 @@ func TestFailuresAtOnce(t *testing.T) {
 	}
 }
 
-// TestAwait has a stream wait for its turn: the next request that is refused is the first one.
-func TestAwait(t *testing.T) {
+// TestDraw has a stream wait for its turn: the next request that is refused is the first one.
+func TestDraw(t *testing.T) {
 	l, c := newLimiter(), &clock{at: time.Now()}
 	l.now = c.now
-	if wait := l.await("a", 1, 1); wait != 0 {
+	if wait := l.draw("a", 1, 1); wait != 0 {
 		t.Errorf("the first one waits for %s", wait)
 	}
-	if wait := l.await("a", 1, 1); wait.Round(time.Second) != time.Second {
+	if wait := l.draw("a", 1, 1); wait.Round(time.Second) != time.Second {
 		t.Errorf("the next one waits for %s", wait)
 	}
 	if wait, first := l.take("a", 1, 1); wait == 0 || !first {
 		t.Errorf("a request waits for %s, the first one refused: %t", wait, first)
 	}
-	l.await("a", 1, 1)
+	l.draw("a", 1, 1)
 	if _, first := l.take("a", 1, 1); first {
 		t.Error("the second one refused is the first, too")
 	}

@@ -41,8 +41,8 @@ var creations = map[string]bool{
 
 const maxKey = 255
 
-// errBusy answers a request for which another one was faster; once looks for that one's answer instead.
-var errBusy = problem(http.StatusConflict, run.CodeKeyReused, "a request with this Idempotency-Key is being carried out", "send it again")
+// errRepeating answers a request for which another one was faster; once looks for that one's answer instead.
+var errRepeating = problem(http.StatusConflict, run.CodeKeyReused, "a request with this Idempotency-Key is being carried out", "send it again")
 
 // describeKeys adds the header to the API's description.
 func (s *Server) describeKeys() {

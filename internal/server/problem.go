@@ -134,7 +134,7 @@ func (s *Server) explain(err error, what string) error {
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
 	case errors.Is(err, store.ErrRepeated):
-		return errBusy
+		return errRepeating
 	case errors.Is(err, store.ErrOver):
 		return problem(http.StatusConflict, run.CodeOver, what+" has ended already", "there is nothing to do; mayfly runs shows how it ended")
 	case errors.Is(err, store.ErrNotHeld):

@@ -222,11 +222,11 @@ func (s *Server) mayQueue(ctx context.Context, project string) error {
 	have, ok := q.have[project]
 	q.mu.Unlock()
 	if !ok || time.Since(have.read) > lengthAge {
-		n, err := s.store.QueueLength(ctx, project, q.most)
+		n, err := s.store.QueuedIn(ctx, []string{project}, q.most)
 		if err != nil {
 			return s.explain(err, "queue of the project "+project)
 		}
-		have = queueLength{n, time.Now()}
+		have = queueLength{n[project], time.Now()}
 	}
 	full := have.n >= q.most
 	have.n++

@@ -91,7 +91,7 @@ func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQ
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			wait = s.limiter.await(s.bucketOf(who(ctx), ""))
+			wait = s.limiter.draw(s.bucketOf(who(ctx), ""))
 		}
 		next, err := s.listRuns(ctx, in)
 		if err != nil {

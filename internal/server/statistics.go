@@ -112,9 +112,11 @@ func endedOf(e *store.Ends) api.Ended {
 
 // statisticsOfNow is what waits and runs.
 func (s *Server) statisticsOfNow(ctx context.Context, project string) (now api.StatisticsOfNow, err error) {
-	if now.Queued, err = s.store.QueueLength(ctx, project, mostCounted); err != nil {
+	queued, err := s.store.QueuedIn(ctx, []string{project}, mostCounted)
+	if err != nil {
 		return now, err
 	}
+	now.Queued = queued[project]
 	if now.ByTool, err = s.store.Running(ctx, project); err != nil {
 		return now, err
 	}

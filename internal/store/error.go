@@ -20,8 +20,8 @@ var (
 	ErrNoSpace = errors.New("no space left for the database")
 	// ErrUnreachable says that the database doesn't answer. Nothing was written.
 	ErrUnreachable = errors.New("the database can't be reached")
-	// ErrSlow says that the database has given a statement up that took too long. Nothing was written.
-	ErrSlow = errors.New("the database has given up what took too long")
+	// ErrSlow says that a statement took too long, and the database cancelled it. Nothing was written.
+	ErrSlow = errors.New("a statement took too long, and the database cancelled it; try again")
 	// ErrUnsure says that the answer to a commit is missing: what was written may be there or not. It isn't written again.
 	ErrUnsure = errors.New("the connection to the database broke during a commit, which may have come to pass or not")
 	// ErrExists says that there is one of that name already.

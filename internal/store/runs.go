@@ -38,8 +38,6 @@ type Queue interface {
 
 	// Waiting returns what each of the next runs of a pool asks for, in the order in which Claim gives them out.
 	Waiting(ctx context.Context, pool string, most int) ([]Waiting, error)
-	// QueueLength returns how many runs of a project wait, and at most most.
-	QueueLength(ctx context.Context, project string, most int) (int, error)
 	// Held returns the attempts of a runner: of each its size, and whether it has limits.
 	Held(ctx context.Context, runner string) (map[Hold]Claimed, error)
 	// Taken returns what all runners have.

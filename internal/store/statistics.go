@@ -15,9 +15,10 @@ type Statistics interface {
 	EndedOver(ctx context.Context, f EndedFilter) ([]Ends, error)
 	// EndedOf is EndedOver by tool, of all spans together.
 	EndedOf(ctx context.Context, f EndedFilter) ([]Ends, error)
-	// EndedIn returns how runs of no step ended in projects, from the begin of the hour on that has a time. It has those in which one did.
+	// EndedIn returns how runs ended in each project since the beginning of the hour of since, without runs of steps. Projects in which none ended are
+	// left out.
 	EndedIn(ctx context.Context, projects []string, since time.Time) (map[string]map[run.State]int64, error)
-	// QueuedIn returns how many runs of each project wait, and at most most.
+	// QueuedIn returns how many runs of each project wait, counting at most most of each.
 	QueuedIn(ctx context.Context, projects []string, most int) (map[string]int, error)
 	// Running returns how many runs of a project runners have, by tool; "" has those of definitions that came with the request.
 	Running(ctx context.Context, project string) (map[string]int, error)

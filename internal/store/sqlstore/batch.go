@@ -198,23 +198,29 @@ func (t *tx) look(group []*write) (calls []*call) {
 	return calls
 }
 
-// lockSteps returns the statements that lock the steps that the writes of a group are about, and then their workflows, each in the order of
-// their ids. One after another, writes lock a step and its workflow, and then another step: two groups that do so wait for each other.
+// lockSteps returns the statements that lock the steps that reports, cancels and steps forward of a group are about, and then their workflows, each
+// in the order of their ids. One after another, writes lock a step and its workflow, and then another step: two groups that do so wait for each
+// other, which PostgreSQL notices after a second. Other writes that lock several runs are rare; they are tried again then.
 func (t *tx) lockSteps(group []*write) (calls []*call) {
 	var steps, flows []string
+	ends := false // a step forward ends steps
 	for _, one := range group {
-		if parent := t.positions[one.run].parent.Run; parent != "" {
-			steps, flows = append(steps, one.run), append(flows, parent)
+		at := t.positions[one.run]
+		if at.parent.Run != "" {
+			steps, flows = append(steps, one.run), append(flows, at.parent.Run)
+		}
+		if at.runner == serverItself {
+			flows = append(flows, one.run)
 		}
 		if one.forward != nil {
 			flows = append(flows, one.forward.Run)
 			for _, end := range one.forward.End {
-				steps = append(steps, end.Run)
+				steps, ends = append(steps, end.Run), true
 			}
 		}
 	}
-	if len(steps) < 2 && len(flows) < 2 {
-		return nil
+	if len(steps) < 2 && len(flows) < 2 && !ends {
+		return nil // the write itself locks a step before its workflow
 	}
 	for _, ids := range [][]string{steps, flows} {
 		var rows [][]any

@@ -245,7 +245,7 @@ func TestManyTogether(t *testing.T) {
 // TestEndsTogether counts the ends of a group in one statement, whose rows have an order.
 func TestEndsTogether(t *testing.T) {
 	for _, ends := range []int{1, 5, 65, mostGrouped} {
-		one := tx{ended: make([]store.Over, ends)}
+		one := tx{counted: make([]string, ends)}
 		one.countEnds(0)
 		if calls := one.collected(); len(calls) != 1 {
 			t.Errorf("%d ends are counted in %d statements", ends, len(calls))

@@ -17,7 +17,8 @@ import (
 //   - a transaction, and a query: databasePatience, after which the connection is given up
 //   - what was sent and isn't acknowledged by the database's machine: unacknowledged
 //   - a connection that is idle, such as the one that listens: keepAlive
-//   - a transaction of ours that the database has open, with its locks, when this machine has vanished: databasePatience, by the database itself
+//   - a transaction of ours that the database has open, with its locks, when this machine has vanished: a little less than databasePatience, by the
+//     database itself
 const (
 	databasePatience = 30 * time.Second
 	unacknowledged   = 20 * time.Second

@@ -281,7 +281,8 @@ func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, erro
 	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
 		got = nil
 		p := picking{Claim: c, missed: map[string]bool{}}
-		for last = s.turn(c.Pool); ; {
+		last = s.turn(c.Pool)
+		for {
 			if last, err = p.pick(ctx, tx, last, c.Most-len(got)); err != nil {
 				return err
 			}
@@ -374,14 +375,15 @@ func (t *tx) lock(ctx context.Context, name string) error {
 	return t.rows(ctx, func(row) error { return nil }, `SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`, name)
 }
 
-// waits is whether a run waits, in statements that look it up by its id: with runner = ”, a database may read the indexes of all that wait.
+// waits is whether a run waits, in statements that look it up by its id. By a comparison with an empty text, a database could read the indexes of
+// all that wait instead.
 const waits = `LENGTH(runner) = 0`
 
 var (
 	// Since a row was read, others may have had it and given it back, so the attempt's number is that of the row now.
 	takeRuns = statementsFor(`WITH v(run) AS (VALUES `, `(?)`, `), free AS (SELECT run FROM queue WHERE run IN (SELECT run FROM v) AND `+waits+` FOR UPDATE SKIP LOCKED)
 		UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?, started = CASE WHEN started = 0 THEN NOW ELSE started END
-		WHERE run IN (SELECT run FROM free) AND `+waits+` RETURNING run, attempt, last`)
+		WHERE run IN (SELECT run FROM free) RETURNING run, attempt, last`)
 	readRequests = statementsFor(`WITH v(run) AS (VALUES `, `(?)`, `)
 		SELECT r.id, q.request, r.tool, r.version, r.parent FROM requests q JOIN runs r ON r.id = q.run WHERE q.run IN (SELECT run FROM v)`)
 )
@@ -421,6 +423,7 @@ func (p *picking) take(ctx context.Context, tx *tx) (got []store.Claimed, err er
 	if err := tx.carryOut(ctx, calls...); err != nil {
 		return nil, err
 	}
+	calls = nil
 	for _, w := range p.picked {
 		if w.Runner == "" {
 			p.missed[w.Run], p.Free = true, p.Free.Plus(w.Size)
@@ -428,12 +431,10 @@ func (p *picking) take(ctx context.Context, tx *tx) (got []store.Claimed, err er
 		}
 		got = append(got, w.Claimed)
 		for _, l := range w.limits {
-			if _, err := tx.exec(ctx, `INSERT INTO running (name, run) VALUES (?, ?) ON CONFLICT (name, run) DO NOTHING`, l.Name, w.Run); err != nil {
-				return nil, err
-			}
+			calls = append(calls, callOf(`INSERT INTO running (name, run) VALUES (?, ?) ON CONFLICT (name, run) DO NOTHING`, l.Name, w.Run))
 		}
 	}
-	return got, nil
+	return got, tx.carryOut(ctx, calls...)
 }
 
 // Waiting implements store.Queue.
@@ -478,11 +479,4 @@ func (s *Store) HeldRequests(ctx context.Context, runner string, take func(reque
 		return nil
 	}
 	return err
-}
-
-// QueueLength implements store.Queue.
-func (s *Store) QueueLength(ctx context.Context, project string, most int) (n int, err error) {
-	err = s.read(ctx, func(rows row) error { return rows.Scan(&n) },
-		`SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE runner = '' AND last >= 0 AND project = ? LIMIT ?) AS waiting`, project, most)
-	return n, err
 }

@@ -155,7 +155,7 @@ func (c *connection) send(ctx context.Context, conn *pgx.Conn, calls []*call) (e
 	}
 	results := conn.SendBatch(ctx, batch)
 	defer func() {
-		if closed := results.Close(); err == nil { // otherwise it is the same error
+		if closed := results.Close(); err == nil { // otherwise it is the same error, or that of a statement after the one that failed
 			err = closed
 		}
 	}()

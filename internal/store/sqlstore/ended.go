@@ -12,8 +12,8 @@ import (
 )
 
 // How runs ended is counted with their ends, in a few rows for each tool, so that statistics read no runs. The statement is the last one of a
-// group, and the only one of its kind, and its rows have an order: whoever writes to the same rows waits for the commit, and for nothing else. Runs of steps are left out by an
-// expression, for which there is no index: PostgreSQL, as long as it doesn't know the tables, would look through all runs without a parent.
+// group, the only one of its kind unless more than mostGrouped runs end together, and its rows have an order: whoever writes to the same rows waits
+// for the commit, and for nothing else. Runs of steps aren't counted.
 
 // shards is among how many rows the writers of the servers of a database are spread.
 const shards = 8
@@ -48,7 +48,7 @@ func newCountedEnds() *kind {
 			SELECT e.project, e.hour, e.tool, e.shard, `+strings.Join(values, ", ")+`
 			FROM (SELECT r.project, `+toolOf+` AS tool, `+fmt.Sprintf("r.finished / %[1]d * %[1]d", spanOf(false))+` AS hour, r.status, v.shard,
 					CASE WHEN r.started = 0 THEN 0 ELSE r.started - r.accepted END AS waited, `+bucket+` AS took
-				FROM v JOIN runs r ON r.id = v.run WHERE r.parent || '' = '') e
+				FROM v JOIN runs r ON r.id = v.run) e
 			GROUP BY e.project, e.hour, e.tool, e.shard)
 		INSERT INTO ended (project, span, tool, start, shard, `+strings.Join(columns, ", ")+`)
 		SELECT h.project, s.column1, CASE WHEN t.column1 = 1 THEN '`+allTools+`' ELSE h.tool END, h.hour / s.column1 * s.column1, h.shard, `+strings.Join(sums, ", ")+`
@@ -76,10 +76,10 @@ func spanOf(days bool) int64 {
 
 // countEnds counts the runs that have ended in the transaction. No run has the id of the rows that fill the statement.
 func (t *tx) countEnds(shard int) {
-	for _, one := range t.ended {
-		t.add(countedEnds, one.Run, shard)
+	for _, id := range t.counted {
+		t.add(countedEnds, id, shard)
 	}
-	for n := len(t.ended); n > 0 && n < mostGrouped && countedEnds.statements[n] == ""; n++ {
+	for n := len(t.counted); n > 0 && n < mostGrouped && countedEnds.statements[n] == ""; n++ {
 		t.add(countedEnds, "", shard)
 	}
 }
@@ -126,7 +126,7 @@ func (s *Store) EndedIn(ctx context.Context, projects []string, since time.Time)
 	for _, status := range ends {
 		sums += ", " + sumOf(string(status))
 	}
-	err := someOf(projects, func(marks string, args []any) error {
+	err := someOf(projects, func(args []any) error {
 		return s.read(ctx, func(rows row) error {
 			var project string
 			numbers, to := make([]int64, len(ends)), []any{&project}
@@ -143,7 +143,7 @@ func (s *Store) EndedIn(ctx context.Context, projects []string, since time.Time)
 				}
 			}
 			return nil
-		}, `SELECT `+sums+` FROM ended WHERE span = ? AND tool = ? AND start >= ? AND project IN (`+marks+`) GROUP BY project`,
+		}, `SELECT `+sums+` FROM ended WHERE span = ? AND tool = ? AND start >= ? AND project IN (`+someMarks+`) GROUP BY project`,
 			append([]any{span, allTools, since.UnixMilli() / span * span}, args...)...)
 	})
 	return all, err

@@ -72,7 +72,7 @@ func (s *Store) Runs(ctx context.Context, f store.Filter) (runs []store.Run, nex
 			return nil, "", err
 		}
 	}
-	slices.SortFunc(runs, func(a, b store.Run) int { return cmp.Compare(b.ID, a.ID) })
+	slices.SortStableFunc(runs, func(a, b store.Run) int { return cmp.Compare(b.ID, a.ID) }) // of a run that was found twice, the open one comes first
 	runs = slices.CompactFunc(runs, func(a, b store.Run) bool { return a.ID == b.ID })
 	runs = slices.DeleteFunc(runs, func(r store.Run) bool { return r.ID < from })
 	if len(runs) > f.Most {
@@ -95,8 +95,8 @@ func (s *Store) lastOf(ctx context.Context, in condition, runs int) (id string, 
 	return id, err
 }
 
-// placesOf returns where runs of a list are, and what else is compared. They are read in this order: a run that ends meanwhile is read where it was,
-// or where it is, or in both.
+// placesOf returns where runs of a list are, and what else is compared. Open runs are read first: one that ends
+// meanwhile is then found in both places, and never in neither.
 func placesOf(f store.Filter) (places []place, rest condition, err error) {
 	in := condition{"r.project = ? AND r.parent = ?", []any{f.Project, f.Parent}}
 	if rest, err = compared(f); err != nil {

@@ -103,26 +103,30 @@ func (s *Store) KeepLog(ctx context.Context, id, claim string, chunks int, with 
 // LogObjects implements store.Logs.
 func (s *Store) LogObjects(ctx context.Context, ids []string) (map[string]string, error) {
 	objects := make(map[string]string, len(ids))
-	return objects, someOf(ids, func(marks string, args []any) error {
+	return objects, someOf(ids, func(args []any) error {
 		return s.read(ctx, func(rows row) error {
 			var id, object string
 			err := rows.Scan(&id, &object)
 			objects[id] = object
 			return err
-		}, `SELECT id, object FROM runs WHERE object <> '' AND id IN (`+marks+`)`, args...)
+		}, `SELECT id, object FROM runs WHERE object <> '' AND id IN (`+someMarks+`)`, args...)
 	})
 }
 
-// someOf calls each with 100 ids at a time, of which the last may repeat: statements of few sizes, since connections keep those that
-// they have prepared.
-func someOf(ids []string, each func(marks string, args []any) error) error {
-	const size = 100
-	for begin := 0; begin < len(ids); begin += size {
-		args := make([]any, size)
+// some is how many ids statements have that are about some ids: there are few statements, since connections keep those that they have prepared.
+const some = 100
+
+// someMarks are the parameters of such a statement.
+var someMarks = strings.Repeat(", ?", some)[2:]
+
+// someOf calls each with some ids at a time, of which the last may repeat.
+func someOf(ids []string, each func(args []any) error) error {
+	for begin := 0; begin < len(ids); begin += some {
+		args := make([]any, some)
 		for i := range args {
 			args[i] = ids[min(begin+i, len(ids)-1)]
 		}
-		if err := each(strings.Repeat(", ?", size)[2:], args); err != nil {
+		if err := each(args); err != nil {
 			return err
 		}
 	}

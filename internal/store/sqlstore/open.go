@@ -88,8 +88,8 @@ var (
 )
 
 // byKeys has PostgreSQL look rows up by keys. A plan that reads a whole table is better while that is small, and kept for when it no longer
-// is. A plan that must read a whole table then has a cost above jit_above_cost, so JIT is off too. For the same reason a statement must leave no choice between
-// two indexes: while a table is small, all of a partial one costs little (TestPostgresPlans).
+// is. A plan that must read a whole table then has a cost above jit_above_cost, so JIT is off too. At most one index may fit a condition: while
+// a table is small, PostgreSQL may choose to read all of a partial index instead of looking up a key (TestPostgresPlans).
 const byKeys = "SELECT set_config(name, 'off', false) FROM (VALUES ('enable_seqscan'), ('enable_hashjoin'), ('enable_mergejoin'), ('jit')) AS v(name)"
 
 func printable(text string) string {

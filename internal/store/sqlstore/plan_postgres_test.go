@@ -29,6 +29,10 @@ func TestPostgresPlans(t *testing.T) {
 			t.Fatalf("claimed %v, %v", got, err)
 		}
 	}
+	// The history leaves some that wait.
+	if _, err := s.Claim(ctx, store.Claim{Lessee: store.Lessee{Runner: "r", Lease: time.Hour}, Pool: "default", Most: 1000}); err != nil {
+		t.Fatal(err)
+	}
 	accept(t, s, "small")
 	claim(1, store.Size{})
 	limited := store.NewRun{ID: "limited", Project: "p", Pool: "default", Kind: "tool", Limits: []store.Limit{{Name: "k", Most: 1}}, Request: []byte("{}")}
@@ -54,8 +58,14 @@ func TestPostgresPlans(t *testing.T) {
 	if err := s.write(ctx, func(_ context.Context, tx *tx) error { maps.Copy(all, tx.c.sql); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	length := `SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE runner = '' AND last >= 0 AND project = ? LIMIT ?) AS waiting`
-	all[length] = s.d.sql(length)
+	clear(s.prepared) // they are closed with the database
+	if _, err := s.QueuedIn(ctx, []string{"p"}, 1); err != nil {
+		t.Fatal(err)
+	}
+	length := ""
+	for length = range s.prepared {
+		all[length] = s.d.sql(length)
+	}
 
 	fresh := openPostgres(t, server.Database(t))
 	c, err := newConnection(ctx, fresh.writing, fresh.d)

@@ -607,8 +607,10 @@ func stepEnds(t *testing.T, s, other *Store) {
 
 // awaitLock returns when a transaction waits for another one.
 func awaitLock(t *testing.T, s *Store) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // the last resort, if none ever waits
+	defer cancel()
 	for n := 0; n == 0; time.Sleep(time.Millisecond) {
-		err := s.read(t.Context(), func(rows row) error { return rows.Scan(&n) },
+		err := s.read(ctx, func(rows row) error { return rows.Scan(&n) },
 			`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)
 		if err != nil {
 			t.Error(err)

@@ -206,6 +206,9 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 	}
 	tx.add(ended, id, string(e.Status), e.ExitCode, string(e.Code), e.Reason, at.last, at.bytes, at.lines)
 	tx.ended = append(tx.ended, store.Over{Run: id, Status: e.Status, ExitCode: e.ExitCode, Code: e.Code})
+	if at.parent.Run == "" {
+		tx.counted = append(tx.counted, id)
+	}
 	if at.limited {
 		if _, err := tx.exec(ctx, `DELETE FROM running WHERE run = ?`, id); err != nil {
 			return err
@@ -220,7 +223,7 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 // Cancel implements store.Queue.
 func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ended) (string, error) {
 	var runner string
-	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
+	err := s.carry(&write{ctx: ctx, run: id, do: func(ctx context.Context, tx *tx) error {
 		runner = ""
 		found := false
 		var at position
@@ -250,7 +253,7 @@ func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ende
 		}
 		n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND `+waits+` AND last = ?`, id, at.base)
 		return fenced(n, err)
-	})
+	}})
 	return runner, err
 }
 
@@ -417,14 +420,14 @@ func (s *Store) Cancelling(ctx context.Context) (all []store.Leased, err error) 
 // Progress implements store.Queue.
 func (s *Store) Progress(ctx context.Context, ids []string) (map[string]int64, error) {
 	last := make(map[string]int64, len(ids))
-	err := someOf(ids, func(marks string, args []any) error {
+	err := someOf(ids, func(args []any) error {
 		return s.read(ctx, func(rows row) error {
 			var id string
 			var n int64
 			err := rows.Scan(&id, &n)
 			last[id] = n
 			return err
-		}, `SELECT run, last FROM queue WHERE run IN (`+marks+`)`, args...)
+		}, `SELECT run, last FROM queue WHERE run IN (`+someMarks+`)`, args...)
 	})
 	if err != nil {
 		return nil, err

@@ -134,7 +134,7 @@ func (s *Store) Secrets(ctx context.Context, project string, p store.Page) ([]st
 func (s *Store) UsedSecrets(ctx context.Context, project string, names []string, run string) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
 		var calls []*call
-		for _, name := range slices.Sorted(slices.Values(names)) { // as others lock them
+		for _, name := range slices.Sorted(slices.Values(names)) { // in one order, so that two runs with the same secrets don't wait for each other
 			calls = append(calls, useOfSecret(project, name, run)...)
 		}
 		return tx.carryOut(ctx, calls...)

@@ -25,14 +25,14 @@ func (s *Store) Queued(ctx context.Context) (all []store.Queued, err error) {
 // QueuedIn implements store.Statistics. It reads the index of what waits.
 func (s *Store) QueuedIn(ctx context.Context, projects []string, most int) (map[string]int, error) {
 	all := map[string]int{}
-	err := someOf(projects, func(marks string, args []any) error {
+	err := someOf(projects, func(args []any) error {
 		return s.read(ctx, func(rows row) error {
 			var project string
 			var n int
 			err := rows.Scan(&project, &n)
 			all[project] = n
 			return err
-		}, `WITH v(project) AS (VALUES (`+strings.ReplaceAll(marks, ", ", "), (")+`))
+		}, `WITH v(project) AS (VALUES `+strings.Repeat(", (?)", some)[2:]+`)
 			SELECT p.project, (SELECT COUNT(*) FROM (SELECT 1 FROM queue q WHERE q.runner = '' AND q.last >= 0 AND q.project = p.project LIMIT ?) AS waiting)
 			FROM (SELECT DISTINCT project FROM v) p`, append(args, most)...)
 	})

@@ -131,7 +131,7 @@ func (s *Store) StepForward(ctx context.Context, f store.StepForward) error {
 }
 
 func forward(ctx context.Context, tx *tx, f store.StepForward) error {
-	at, found, err := lockFlow(ctx, tx, f)
+	at, found, err := lockPosition(ctx, tx, f.Run) // lockSteps has locked the steps that end
 	if err != nil {
 		return err
 	}
@@ -186,17 +186,6 @@ func forward(ctx context.Context, tx *tx, f store.StepForward) error {
 	}
 	_, err = tx.exec(ctx, `DELETE FROM workflows WHERE run = ?`, f.Run)
 	return err
-}
-
-// lockFlow locks what a step forward changes, in the order in which a report on a step does: first the steps, then the run of the workflow in the
-// queue, and the workflow last. Two transactions that lock in different orders wait for each other, which PostgreSQL notices after a second.
-func lockFlow(ctx context.Context, tx *tx, f store.StepForward) (position, bool, error) {
-	for _, one := range f.End {
-		if err := tx.rows(ctx, func(row) error { return nil }, `SELECT run FROM queue WHERE run = ? FOR UPDATE`, one.Run); err != nil {
-			return position{}, false, err
-		}
-	}
-	return lockPosition(ctx, tx, f.Run)
 }
 
 // lockPosition locks the row of a run in the queue, if there is one, and returns how many events it has.

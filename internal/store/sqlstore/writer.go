@@ -131,7 +131,8 @@ func (w *writer) loop(waiting <-chan *write) {
 const mostRetries = 10
 
 // carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil. If the database doesn't
-// answer, or not in time, none is tried alone: each would wait as long.
+// answer, or not in time, none is tried alone, since each may wait as long: all fail, also because of one that is slow, and their callers may
+// repeat them.
 func (w *writer) carryOut(c *connection, group []*write) *connection {
 	c, err := w.transaction(c, group)
 	if err != nil && len(group) > 1 && !errors.Is(err, store.ErrUnsure) && !silent(err) && !slow(err) {
@@ -195,7 +196,7 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		}
 	}
 	shard := w.shard
-	if len(t.entries) > 0 { // the other writer
+	if w.d.writers > 1 && len(t.entries) > 0 { // the other writer
 		shard = (shard + 1) % shards
 	}
 	t.countEnds(shard)
@@ -246,6 +247,7 @@ type tx struct {
 	entries []*store.Pending // of the audit log
 	removed *audit.Head      // the last entry of the audit log that was removed
 	ended   []store.Over     // runs that ended in it
+	counted []string         // of these, those that statistics count
 
 	detailed bool // ended has all of a run
 

@@ -57,7 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Expire":            expire,
 		"Renew":             renew,
 		"Reclaim":           reclaim,
-		"QueueLength":       queueLength,
+		"QueuedIn":          queuedIn,
 		"MostAsked":         mostAsked,
 		"Extend":            extend,
 		"Lists":             lists,
