@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -50,12 +51,20 @@ Credentials are those of docker login (~/.docker/config.json and its credential 
 
 // pullShown pulls with the progress on the terminal, if there is one.
 func pullShown(ctx context.Context, s streams, images *image.Store, ref string, opts image.PullOptions, quiet bool) (*image.Image, error) {
-	if !quiet && show.IsTerminal(s.err) {
-		spin := show.NewSpinner(s.err)
+	if !quiet {
+		spin := spinner(s.err)
 		defer spin.Stop()
 		opts.Progress = func(e image.ProgressEvent) { spin.Show(progressText(e)) }
 	}
 	return images.Pull(ctx, ref, opts)
+}
+
+// spinner shows progress on a terminal. Otherwise it is nil, which shows nothing.
+func spinner(w io.Writer) *show.Spinner {
+	if !show.IsTerminal(w) {
+		return nil
+	}
+	return show.NewSpinner(w)
 }
 
 // progressText is a pull's progress on one line.

@@ -12,7 +12,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/remote"
-	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
@@ -182,11 +181,8 @@ func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.Run
 
 // findRuns looks for runs on a server, which may take many requests, with the progress on the terminal, if there is one.
 func findRuns(ctx context.Context, s streams, r *remote.Remote, filter api.RunFilter) ([]api.Run, error) {
-	var spin *show.Spinner
-	if show.IsTerminal(s.err) {
-		spin = show.NewSpinner(s.err)
-		defer spin.Stop()
-	}
+	spin := spinner(s.err)
+	defer spin.Stop()
 	spin.Show("looking for runs on " + r.Server())
 	list := []api.Run{}
 	err := r.EachRun(ctx, r.Project, filter, func(one api.Run) error {
