@@ -3,6 +3,7 @@ package shape
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,6 +32,32 @@ type Bounds struct {
 
 // maxDepth bounds how deep values are nested.
 const maxDepth = 64
+
+var errTooDeep = fmt.Errorf("its values are nested more than %d deep", maxDepth)
+
+// CheckDepth returns an error if a value, of the types of decoded JSON, is nested deeper than one of a file may be. What is within the bound stays
+// within those of JSON's readers (10,000 for encoding/json) wherever it is put into.
+func CheckDepth(v any) error {
+	if !within(v, maxDepth) {
+		return errTooDeep
+	}
+	return nil
+}
+
+func within(v any, depth int) bool {
+	switch v := v.(type) {
+	case []any:
+		return depth > 0 && !slices.ContainsFunc(v, func(item any) bool { return !within(item, depth-1) })
+	case map[string]any:
+		for _, item := range v {
+			if !within(item, depth-1) {
+				return false
+			}
+		}
+		return depth > 0
+	}
+	return true
+}
 
 // SmallBounds returns the bounds of a file that one person writes.
 func SmallBounds() Bounds { return Bounds{FileSize: 1 << 20, Nodes: 10_000, Separators: 40_000} }

@@ -89,6 +89,9 @@ func parseValue(typ, s string) (Value, error) {
 	if err == nil {
 		// Token reads past the value: only white space may follow.
 		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			if err := CheckDepth(v); err != nil {
+				return Value{}, err
+			}
 			return jsonValue(typ, v)
 		}
 	}
@@ -191,6 +194,9 @@ func normalize(v any) (any, error) {
 		return nil, errors.New("it is a time; put it in quotes to give it as text")
 	}
 	v, err := Decoded(v)
+	if err == nil {
+		err = CheckDepth(v)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		if slices.Contains(names, name) {
 			continue
 		}
-		hint := "the tool's arguments are " + shape.Listing(names)
+		hint := "the tool's arguments are " + strings.Join(names, ", ")
 		if near := shape.Nearest(name, names); near != "" {
 			i := slices.Index(names, near)
 			hint = fmt.Sprintf("did you mean %q (%s)?", near, t.Args[i].Type)

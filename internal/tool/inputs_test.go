@@ -77,7 +77,7 @@ func TestInputs(t *testing.T) {
 		{"time", typed, map[string]any{"url": time.Time{}}, "", `it is a time; put it in quotes`},
 		{"NUL", typed, map[string]any{"url": "a\x00b"}, "", `NUL character`},
 		{"unknown", typed, map[string]any{"url": "a", "cuont": 1}, "", `unknown argument "cuont"; did you mean "count" (integer)?`},
-		{"unknown and far", typed, map[string]any{"url": "a", "zzz": 1}, "", `unknown argument "zzz"; the tool's arguments are url, count, ratio, dry-run, hosts or spec`},
+		{"unknown and far", typed, map[string]any{"url": "a", "zzz": 1}, "", `unknown argument "zzz"; the tool's arguments are url, count, ratio, dry-run, hosts, spec`},
 		{"free", free, map[string]any{"B": "x", "a_1": 5, "C": []any{true}, "D": 1.5, "E": true}, `B=x C=[true] D=1.5 E=true a_1=5`, ""},
 		{"free, bad name", free, map[string]any{"a-b": "x"}, "", `input "a-b" can't be a variable`},
 		{"free, null", free, map[string]any{"A": nil}, "", `input "A": null can't be written as text`},

@@ -118,6 +118,11 @@ func TestPlan(t *testing.T) {
 			`a=succeeded b=error(for_each: ${a.L} is not a JSON array; have step a write one such as ["a", "b"]) -> error 125`,
 		},
 		{
+			"items that are nested too deep", `workflow: [{name: a, tool: T, outputs: [L]}, {name: b, tool: T, for_each: "${a.L}"}]`,
+			map[string]StepState{"a": out("L", strings.Repeat("[", 5000)+strings.Repeat("]", 5000))},
+			`a=succeeded b=error(for_each: ${a.L}: its values are nested more than 64 deep) -> error 125`,
+		},
+		{
 			"outputs of items", `workflow: [{name: a, tool: T, outputs: [R], for_each: [1, 2]}, {name: b, tool: T, condition: '${a.R} == "[\"x\",\"y\"]"'}]`,
 			map[string]StepState{"a[0]": out("R", "x"), "a[1]": out("R", "y")},
 			`a=succeeded b=succeeded a[0]=succeeded a[1]=succeeded -> succeeded 0`,

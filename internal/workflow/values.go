@@ -195,6 +195,9 @@ func decodeItems(text string, r definition.Reference) ([]any, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("for_each: %s is more than one JSON array", r)
 	}
+	if err := shape.CheckDepth(list); err != nil {
+		return nil, fmt.Errorf("for_each: %s: %w", r, err)
+	}
 	if len(list) > maxReferencedItems {
 		return nil, fmt.Errorf("for_each: %s has more than %d items", r, maxReferencedItems)
 	}
