@@ -2,6 +2,7 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -278,4 +279,43 @@ func others(t *testing.T, path string) []string {
 		}
 	}
 	return names
+}
+
+// TestTarget names files as a user does: what a link leads to is the file, and a pipe stays one.
+func TestTarget(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	if err := errors.Join(os.WriteFile(path("file"), nil, 0o600), os.Symlink("file", path("link")), os.Symlink("none", path("broken"))); err != nil {
+		t.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	for _, c := range []struct {
+		name, want string
+		kind       fs.FileMode // of what is there
+		none       bool
+	}{
+		{path("file"), path("file"), 0, false},
+		{path("link"), path("file"), 0, false},
+		{path("broken"), path("none"), 0, true},
+		{path("none"), path("none"), 0, true},
+		{os.DevNull, os.DevNull, fs.ModeDevice | fs.ModeCharDevice, false},
+		{dir, dir, fs.ModeDir, false},
+	} {
+		target, info, err := Target(c.name)
+		if err != nil || target != c.want || (info == nil) != c.none || info != nil && info.Mode().Type() != c.kind {
+			t.Errorf("%s: %s, %v, %v", c.name, target, info, err)
+		}
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	name := fmt.Sprintf("/proc/self/fd/%d", w.Fd())
+	if target, info, err := Target(name); err != nil || target != name || info.Mode().Type() != fs.ModeNamedPipe {
+		t.Errorf("%s: %s, %v, %v", name, target, info, err)
+	}
 }

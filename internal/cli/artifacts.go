@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/api"
-	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/remote"
 )
 
@@ -63,7 +63,7 @@ that the step has made.`,
 }
 
 // getArtifact writes an artifact to a file.
-func getArtifact(ctx context.Context, s streams, r *remote.Remote, all []api.Artifact, id, name, output string) (err error) {
+func getArtifact(ctx context.Context, s streams, r *remote.Remote, all []api.Artifact, id, name, output string) error {
 	var found []api.Artifact
 	for _, one := range all {
 		if one.Name == name {
@@ -80,17 +80,9 @@ func getArtifact(ctx context.Context, s streams, r *remote.Remote, all []api.Art
 		return r.WriteArtifact(ctx, found[0], s.out)
 	}
 	path := cmp.Or(output, name+".tar")
-	f, err := atomicfile.Create(path, atomicfile.Options{Mode: 0o666})
-	if err != nil {
+	if err := writeFile(path, func(w io.Writer) error { return r.WriteArtifact(ctx, found[0], w) }); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := r.WriteArtifact(ctx, found[0], f); err != nil {
-		return err
-	}
-	if err := f.Commit(); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(s.out, shown(path))
+	_, err := fmt.Fprintln(s.out, shown(path))
 	return err
 }

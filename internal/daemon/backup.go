@@ -85,6 +85,17 @@ func writeBackup(ctx context.Context, file, dir string, withKeys bool, out, errO
 }
 
 func writeBackupFile(ctx context.Context, file, dir string, what backup.Contents) (err error) {
+	file, info, err := atomicfile.Target(file)
+	if err != nil {
+		return err
+	}
+	if info != nil && !info.Mode().IsRegular() { // a device or a pipe
+		f, err := os.OpenFile(file, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(backup.Write(ctx, f, dir, what), f.Close())
+	}
 	f, err := atomicfile.Create(file, atomicfile.Options{Durable: true})
 	if err != nil {
 		return err
