@@ -64,6 +64,13 @@ func Fingerprint(certificate []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
+// IsFingerprint reports whether a text has the form of a fingerprint.
+func IsFingerprint(text string) bool {
+	digits, ok := strings.CutPrefix(text, "sha256:")
+	sum, err := hex.DecodeString(digits)
+	return ok && err == nil && len(sum) == sha256.Size && digits == strings.ToLower(digits)
+}
+
 // NewClient returns a client. It doesn't connect.
 func NewClient(o ClientOptions) (*Client, error) {
 	base, err := url.Parse(o.Server)
@@ -136,7 +143,7 @@ func unreachable(server string, err error) error {
 	case errors.As(err, &pinned):
 		return fmt.Errorf("%s: %w; if you know why, log in again: mayfly login %s", server, pinned, server)
 	case errors.As(err, &certificate):
-		return run.NewError(run.CodeServerRefused, fmt.Sprintf("%s: %v; log in with its fingerprint: mayfly login %s", server, certificate, server))
+		return run.NewError(run.CodeServerRefused, fmt.Sprintf("%s: %v; log in with its fingerprint: mayfly login %s; a runner takes it by --fingerprint", server, certificate, server))
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}

@@ -32,6 +32,9 @@ Ctrl-C leaves it without ending it.`,
   mayfly logs --find error 01a20974-721d-7515-b4bb-132b84d3651b`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if given := c.Flags().Changed("tail"); given && (tail < 0 || tail > mostTail) {
+				return &usageError{command: c.CommandPath(), err: fmt.Errorf("--tail %d is not a number from 0 to %d", tail, mostTail)}
+			}
 			if follow && tail > 0 && f.json {
 				return &usageError{command: c.CommandPath(), err: errors.New("--tail prints lines and --follow events, so --json can't be given with both; leave one of the three out")}
 			}
@@ -52,6 +55,14 @@ Ctrl-C leaves it without ending it.`,
 			one, err := r.Run(c.Context(), r.Project, args[0])
 			if err != nil {
 				return err
+			}
+			if tail == 0 && c.Flags().Changed("tail") {
+				if !follow {
+					return nil
+				}
+				if after = one.Events; !one.Finished.IsZero() {
+					after-- // the last one is the result
+				}
 			}
 			view, err := f.remoteView(c.Context(), s, r, one)
 			if err != nil {
@@ -75,7 +86,7 @@ Ctrl-C leaves it without ending it.`,
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "follow the run to its end")
-	c.Flags().Int64Var(&tail, "tail", 0, "only the last `N` lines, at most 5000")
+	c.Flags().Int64Var(&tail, "tail", 0, fmt.Sprintf("only the last `N` lines, at most %d", mostTail))
 	c.Flags().StringVar(&q.Find, "find", "", "only the lines that have this `TEXT`, with their numbers; upper and lower case are the same")
 	exclusive(c, "follow", "find")
 	exclusive(c, "tail", "find")
@@ -84,6 +95,9 @@ Ctrl-C leaves it without ending it.`,
 	jsonFlag(c.Flags(), &f.json, "print events as JSON, one per line")
 	return c
 }
+
+// mostTail is how many lines a server gives at once.
+const mostTail = 5000
 
 // without leaves out the output up to a number of line breaks.
 func without(breaks int64, emit func(run.Event)) func(run.Event) {
@@ -223,7 +237,7 @@ inputs, variables and settings; what they don't name stays as it was.`,
 	}
 	f.addValues(c.Flags())
 	f.where.add(c.Flags())
-	c.Flags().BoolVar(&f.detach, "detach", false, "print the run's id, and don't wait for it")
+	c.Flags().BoolVar(&f.detach, "detach", false, "print the run's id, with --json the run, and don't wait for it")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print only the tool's own output")
 	jsonFlag(c.Flags(), &f.json, "print events as JSON, one per line")
 	return c

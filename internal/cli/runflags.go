@@ -78,7 +78,7 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.IntVar(&f.priority, "priority", 0, "on a server: `N` from -100 to 100; of the runs of a project that wait, higher ones begin first")
 	fl.StringVar(&f.concurrency, "concurrency", "", "on a server: run at most so many runs with a key of your own at once, as `KEY=N`")
 	fl.StringSliceVar(&f.runnerLabels, "runner-label", nil, "on a server: a `LABEL` that the runner must have; may be repeated")
-	fl.BoolVar(&f.detach, "detach", false, "on a server: print the run's id, and don't wait for it")
+	fl.BoolVar(&f.detach, "detach", false, "on a server: print the run's id, with --json the run, and don't wait for it")
 	fl.StringVar(&f.resume, "resume", "", "continue the `RUN` of a workflow that failed or was interrupted")
 	fl.StringVar(&f.from, "from", "", "for a workflow: run this `STEP` and the steps after it")
 	fl.StringVar(&f.only, "only", "", "for a workflow: run only this `STEP`")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/remote"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/show"
-	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // runRemote runs a tool on a server, and shows it as if it ran here.
@@ -57,6 +55,9 @@ func (f *runFlags) resumeRemote(ctx context.Context, s streams, r *remote.Remote
 func (f *runFlags) accepted(ctx context.Context, s streams, r *remote.Remote, one *api.Run) error {
 	if one.Waiting != "" {
 		f.notice(s)(fmt.Sprintf("the run waits: %s (mayfly runner ls)", one.Waiting))
+	}
+	if f.detach && f.json {
+		return printJSONLine(s.out, one)
 	}
 	if f.detach {
 		_, err := fmt.Fprintln(s.out, one.ID)
@@ -213,8 +214,8 @@ func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, args [
 		return err
 	}
 	arg := args[0]
-	_, statErr := os.Stat(arg)
-	if arg != "-" && statErr != nil && !definition.IsPath(arg) {
+	if isOfServer(arg) {
+		asName(arg, f.notice(s))
 		if n.Tool, n.Version, err = versioned(arg); err != nil {
 			return &usageError{command: "mayfly run", err: err}
 		}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 
@@ -90,10 +91,17 @@ func (c *checkedRemote) print(s streams, asJSON bool) error {
 	return err
 }
 
-// isOfServer reports whether an argument is the name of a tool of a server, and no file.
+// isOfServer reports whether an argument is the name of a tool, and no path. With a server it is that of the server's tool, whatever is in this
+// folder: what is sent must not depend on where one is.
 func isOfServer(arg string) bool {
-	_, err := os.Stat(arg)
-	return arg != "-" && err != nil && !definition.IsPath(arg)
+	return arg != "-" && arg != "." && arg != ".." && !definition.IsPath(arg)
+}
+
+// asName tells whoever gave a name of a server's tool that something here has it too.
+func asName(arg string, notice func(string)) {
+	if _, err := os.Lstat(arg); err == nil {
+		notice(fmt.Sprintf("%s is the server's tool; for what is in this folder, write ./%s", shown(arg), shown(arg)))
+	}
 }
 
 // bundleOf is the bundle of a tool of the server, or of a file that is sent.

@@ -182,6 +182,17 @@ func TestLog(t *testing.T) {
 	if a := s.run("logs", id, "--tail", "2", "-f", "-q"); a != last {
 		t.Errorf("the last two lines of a run that is followed: %+v, want %+v", a, last)
 	}
+	if out := s.must("logs", id, "--tail", "0", "-q"); out != "" {
+		t.Errorf("no lines of the log: %q", out)
+	}
+	if a := s.run("logs", id, "--tail", "0", "-f", "-q"); a.status != 0 || a.out != "" {
+		t.Errorf("what follows the end of a log: %+v", a)
+	}
+	for _, wrong := range []string{"-1", "5001"} {
+		if a := s.run("logs", id, "--tail", wrong); a.status != 125 || !strings.Contains(a.err, "--tail "+wrong+" is not a number from 0 to 5000") {
+			t.Errorf("--tail %s: %+v", wrong, a)
+		}
+	}
 	if out := s.must("logs", id, "--find", "needle"); !strings.HasSuffix(out, ": Needle\n") || strings.Count(out, "\n") != 1 {
 		t.Errorf("found %q", out)
 	}
