@@ -11,16 +11,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/program"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/usage"
 )
 
-// Main runs the command with its arguments (without the program's name). It returns the exit status: 0, or 1 after it has written
-// an error to errOut.
+// Main runs the command with its arguments (without the program's name). It returns the exit status: 0, or that of Mayfly's own failures after it
+// has written an error to errOut.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := Command()
 	if err := withoutCores(); err != nil {
 		fmt.Fprintf(errOut, "%s: %v\n", program.Daemon, err)
-		return 1
+		return run.ExitError
 	}
 	if len(args) > 0 && slices.Contains(ofMayfly, args[0]) {
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: program.Mayfly}
@@ -39,7 +40,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	default: // the command line is wrong
 		fmt.Fprintf(errOut, "%s: %v; see '%s --help'\n", root.DisplayName(), err, command.CommandPath())
 	}
-	return 1
+	return run.ExitError
 }
 
 // ofMayfly are the commands that mayfly executes as its own, and that speak of themselves so.

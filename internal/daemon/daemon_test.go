@@ -17,17 +17,17 @@ func TestStatus(t *testing.T) {
 	}{
 		{"version", line, "", 0},
 		{"--version", line, "", 0},
-		{"no-such-command", "", "mayflyd: unknown command \"no-such-command\" for \"mayflyd\"; see 'mayflyd --help'\n", 1},
-		{"server --data /nowhere --limit-requests -1", "", "mayfly: --limit-requests and --limit-failures must be at least 0\n", 1},
-		{"server --data /dev/null/none --limit-requests NaN", "", "mayfly: --limit-requests and --limit-failures must be at least 0\n", 1},
-		{"server --data /nowhere --limit-failures x", "", "mayfly: invalid argument \"x\" for \"--limit-failures\" flag: strconv.ParseFloat: parsing \"x\": invalid syntax; see 'mayfly server --help'\n", 1},
-		{"server --data /nowhere --queue-size -1", "", "mayfly: --queue-size must be at least 0\n", 1},
-		{"server --data /nowhere --database=", "", "mayfly: --database has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out; see 'mayfly server --help'\n", 1},
-		{"server backup - --data=", "", "mayfly: --data has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out; see 'mayfly server backup --help'\n", 1},
-		{"server backup", "", "mayfly: accepts 1 arg(s), received 0; see 'mayfly server backup --help'\n", 1},
-		{"server", "", "mayfly: required flag(s) \"data\" not set; see 'mayfly server --help'\n", 1},
-		{"runner x", "", "mayfly: unknown command \"x\" for \"mayfly runner\"; see 'mayfly runner --help'\n", 1},
-		{"version more", "", "mayflyd: unknown command \"more\" for \"mayflyd version\"; see 'mayflyd version --help'\n", 1},
+		{"no-such-command", "", "mayflyd: unknown command \"no-such-command\" for \"mayflyd\"; see 'mayflyd --help'\n", 125},
+		{"server --data /nowhere --limit-requests -1", "", "mayfly: --limit-requests and --limit-failures must be at least 0\n", 125},
+		{"server --data /dev/null/none --limit-requests NaN", "", "mayfly: --limit-requests and --limit-failures must be at least 0\n", 125},
+		{"server --data /nowhere --limit-failures x", "", "mayfly: invalid argument \"x\" for \"--limit-failures\" flag: strconv.ParseFloat: parsing \"x\": invalid syntax; see 'mayfly server --help'\n", 125},
+		{"server --data /nowhere --queue-size -1", "", "mayfly: --queue-size must be at least 0\n", 125},
+		{"server --data /nowhere --database=", "", "mayfly: --database has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out; see 'mayfly server --help'\n", 125},
+		{"server backup - --data=", "", "mayfly: --data has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out; see 'mayfly server backup --help'\n", 125},
+		{"server backup", "", "mayfly: accepts 1 arg(s), received 0; see 'mayfly server backup --help'\n", 125},
+		{"server", "", "mayfly: required flag(s) \"data\" not set; see 'mayfly server --help'\n", 125},
+		{"runner x", "", "mayfly: unknown command \"x\" for \"mayfly runner\"; see 'mayfly runner --help'\n", 125},
+		{"version more", "", "mayflyd: unknown command \"more\" for \"mayflyd version\"; see 'mayflyd version --help'\n", 125},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out, errOut strings.Builder

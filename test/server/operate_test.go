@@ -73,13 +73,13 @@ func TestBackup(t *testing.T) {
 			t.Errorf("%s has the mode %v", file, info.Mode())
 		}
 	}
-	if a := s.run("server", "restore", all, "--data", s.data); a.status != 1 || !strings.Contains(a.err, s.data+" isn't empty") {
+	if a := s.run("server", "restore", all, "--data", s.data); a.status != 125 || !strings.Contains(a.err, s.data+" isn't empty") {
 		t.Errorf("restored over a server: %+v", a)
 	}
 	if a := s.run("server", "restore", plain, "--data", filepath.Join(s.dir, "plain")); a.status != 0 || !strings.Contains(a.err, "WARNING: the backup has no keys. Before you start it") {
 		t.Errorf("restored without keys: %+v", a)
 	}
-	if a := s.run("server", "backup", plain, "--data", s.dir); a.status != 1 || !strings.Contains(a.err, "pg_dump") {
+	if a := s.run("server", "backup", plain, "--data", s.dir); a.status != 125 || !strings.Contains(a.err, "pg_dump") {
 		t.Errorf("a backup of a server without SQLite: %+v", a)
 	}
 	s.end()
