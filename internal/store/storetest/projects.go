@@ -42,8 +42,8 @@ func projects(t *testing.T, s Store) {
 		most        int
 		want        string
 	}{
-		"all":      {"", "", 100, "[{p 0 false} {policy 0 true} {removed 0 false} {secrets 0 false} {tokens 0 false} {tools 2 true}]"},
-		"a page":   {"", "p", 2, "[{policy 0 true} {removed 0 false}]"},
+		"all":      {"", "", 100, "[{p 0 false} {policy 0 true} {secrets 0 false} {tokens 0 false} {tools 2 true}]"},
+		"a page":   {"", "p", 2, "[{policy 0 true} {secrets 0 false}]"},
 		"only one": {"tools", "", 100, "[{tools 2 true}]"},
 		"none":     {"none", "", 100, "[]"},
 	} {
