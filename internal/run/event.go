@@ -39,6 +39,9 @@ func Ends() []State {
 	return []State{Succeeded, Failed, TimedOut, Cancelled, OutOfMemory, Denied, Error, Lost}
 }
 
+// States are the states of a run, in this order.
+func States() []State { return append([]State{Queued, Pulling, Creating, Running}, Ends()...) }
+
 // Event is one thing that happened in a run. Events of a run have consecutive Seq from 1. Exactly one of the pointers is set.
 // In JSON its fields are beside the common fields, and "type" says which one it is.
 type Event struct {

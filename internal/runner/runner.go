@@ -168,6 +168,9 @@ func (r *Runner) Run(ctx context.Context) error {
 		if connected {
 			pause = 100 * time.Millisecond
 		}
+		if err == nil {
+			err = errors.New("the server ended the connection")
+		}
 		r.o.Log.Warn("not connected to the server; trying again", "error", err, "in", pause)
 		select {
 		case <-time.After(pause):

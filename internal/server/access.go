@@ -71,11 +71,11 @@ func (i identity) refused(project, role string) *api.Problem {
 	if !i.has(role) {
 		return problem(http.StatusForbidden, run.CodeForbidden, "this needs the role "+role+", and the token "+i.Name+" has "+i.Role, "use a token with that role in this project")
 	}
-	needs := "all projects"
+	needs, remedy := "all projects", "use a token for all projects"
 	if project != "" {
-		needs = "the project " + project
+		needs, remedy = "the project "+project, "use a token for the project "+project+", or name the token's own project (mayfly … --project "+i.Project+")"
 	}
-	return problem(http.StatusForbidden, run.CodeForbidden, "the token "+i.Name+" is for the project "+i.Project+", and this needs a token for "+needs, "use a token for "+needs)
+	return problem(http.StatusForbidden, run.CodeForbidden, "the token "+i.Name+" is for the project "+i.Project+", and this needs a token for "+needs, remedy)
 }
 
 type identityKey struct{}
@@ -99,8 +99,8 @@ type credential struct {
 // credentialOf returns what a request has. A token goes before a session: the cookie comes with every request of a browser.
 func credentialOf(c huma.Context) credential {
 	if header := c.Header("Authorization"); header != "" {
-		text, ok := strings.CutPrefix(header, "Bearer ")
-		return credential{hash: hashOf(text), given: ok}
+		scheme, text, ok := strings.Cut(header, " ")
+		return credential{hash: hashOf(text), given: ok && strings.EqualFold(scheme, "bearer")} // RFC 9110, section 11.1
 	}
 	text, ok := sessionOf(c)
 	return credential{hash: hashOf(text), session: ok, given: ok}

@@ -240,7 +240,7 @@ func TestForbidden(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct{ token, method, path, want string }{
 		{"own viewer", http.MethodPost, "/projects/own/runs/a/cancel", "this needs the role operator, and the token viewer has viewer; use a token with that role in this project"},
-		{"own admin", http.MethodGet, "/projects/other/runs", "the token admin is for the project own, and this needs a token for the project other; use a token for the project other"},
+		{"own admin", http.MethodGet, "/projects/other/runs", "the token admin is for the project own, and this needs a token for the project other; use a token for the project other, or name the token's own project (mayfly … --project own)"},
 		{"own admin", http.MethodGet, "/runners", "the token admin is for the project own, and this needs a token for all projects; use a token for all projects"},
 		{"own viewer", http.MethodPost, "/projects/other/runs/a/cancel", "this needs the role operator, and the token viewer has viewer; use a token with that role in this project"},
 		{"runner", http.MethodGet, "/runners", "this needs the role viewer, and the token runner has runner; use a token with that role in this project"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -33,6 +34,9 @@ var useProblems = sync.OnceFunc(func() {
 			var detail huma.ErrorDetailer
 			if errors.As(err, &detail) {
 				d := detail.ErrorDetail()
+				if strings.HasPrefix(d.Message, "invalid date/time for format") { // as package time writes it
+					d.Message = "must be a time such as 2026-01-31T12:00:00Z"
+				}
 				p.Errors = append(p.Errors, api.Wrong{Where: d.Location, Message: d.Message})
 			} else if err != nil {
 				p.Errors = append(p.Errors, api.Wrong{Message: err.Error()})

@@ -52,6 +52,9 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 	for name, v := range changes.Inputs {
 		changes.Inputs[name] = run.Numbers(v)
 	}
+	if _, err := environment(changes.Environment); err != nil {
+		return nil, err
+	}
 	var r *api.Run
 	if old.Kind == "workflow" {
 		r, err = s.rerunWorkflow(ctx, old, data, changes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,11 @@ func (q *runQuery) filter() (store.Filter, error) {
 		Project: q.Project, Parent: q.Parent, Tool: q.Tool, AcceptedBy: q.By, Runner: q.Runner, Text: q.Text, Before: q.Cursor, Most: q.Limit, Look: lookAtOnce,
 	}
 	for _, st := range q.Status {
+		if !slices.Contains(run.States(), run.State(st)) {
+			p := problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%.300q is not a state of a run", st), "leave it out, or name states")
+			p.Errors = []api.Wrong{{Where: "query.status", Message: fmt.Sprintf("must be some of %v", run.States())}}
+			return f, p
+		}
 		f.Status = append(f.Status, run.State(st))
 	}
 	if !q.Since.IsZero() {

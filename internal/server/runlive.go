@@ -34,7 +34,9 @@ func (s *Server) followRuns(ctx context.Context, in *runQuery) (*huma.StreamResp
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		defer leave()
 		_, w := humago.Unwrap(c)
-		streaming(w)
+		if !streaming(c, w) {
+			return
+		}
 		if err := s.streamRuns(c.Context(), w, in, &list.Body, more); err != nil {
 			s.log.Debug("stream of a list ended", "project", in.Project, "error", err) // the reader comes back
 		}

@@ -87,3 +87,22 @@ func (r *rig) open(t *testing.T, path, role string) io.Reader {
 	}
 	return resp.Body
 }
+
+// TestHeadOfStreams asks for the headers of streams, on connections that stay: no stream begins.
+func TestHeadOfStreams(t *testing.T) {
+	r := newRig(t)
+	accepted, err := r.client(t, RoleAdmin).CreateRun(t.Context(), "own", &api.NewRun{Bundle: r.sent(t, "name: t\nimage: busybox\ncommand: [x]\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/projects/own/runs/live", "/projects/own/runs/" + accepted.ID + "/events"} {
+		if status, p := r.call(t, http.MethodHead, api.Prefix+path, r.tokens["own "+RoleViewer], ""); status != http.StatusOK {
+			t.Errorf("%s: %d %v", path, status, p)
+		}
+	}
+	r.streams.mu.Lock()
+	defer r.streams.mu.Unlock()
+	if len(r.streams.of) > 0 {
+		t.Errorf("streams are open: %v", len(r.streams.of))
+	}
+}

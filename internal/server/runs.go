@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -179,11 +181,28 @@ func request(project string, t *tool.Tool, n *api.NewRun) (*run.Request, error) 
 	if _, err := t.Inputs(n.Inputs); err != nil {
 		return nil, err
 	}
-	req := &run.Request{ID: run.NewID(), Tool: t, Project: project, Inputs: n.Inputs, Grace: grace(n)}
-	for _, name := range slices.Sorted(maps.Keys(n.Environment)) {
-		req.Environment = append(req.Environment, tool.EnvVar{Name: name, Value: n.Environment[name]})
+	env, err := environment(n.Environment)
+	if err != nil {
+		return nil, err
 	}
-	return req, nil
+	return &run.Request{ID: run.NewID(), Tool: t, Project: project, Inputs: n.Inputs, Environment: env, Grace: grace(n)}, nil
+}
+
+// environment returns the variables of a request, by their names.
+func environment(given map[string]string) (env []tool.EnvVar, err error) {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		wrong, hint := tool.CheckEnvName(name)
+		if wrong == "" && strings.Contains(given[name], "\x00") {
+			wrong, hint = "has a value with a NUL character", "a variable can't hold one"
+		}
+		if wrong != "" {
+			p := problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, fmt.Sprintf("environment: %.300q %s", name, wrong), hint)
+			p.Errors = []api.Wrong{{Where: "body.environment", Message: fmt.Sprintf("%.300q %s", name, wrong), Hint: hint}}
+			return nil, p
+		}
+		env = append(env, tool.EnvVar{Name: name, Value: given[name]})
+	}
+	return env, nil
 }
 
 func overrideAll(t *tool.Tool, set map[string]string) error {

@@ -247,14 +247,19 @@ func (s *Server) maySecrets(ctx context.Context, project, tool string, names []s
 		one, err := s.store.Secret(ctx, project, name)
 		if errors.Is(err, store.ErrNotFound) {
 			return problem(http.StatusUnprocessableEntity, run.CodeSecretNotFound, fmt.Sprintf("the project %s has no secret %s", project, name),
-				fmt.Sprintf("set it with: mayfly secret set %s --server …", name))
+				fmt.Sprintf("set it with: mayfly secret set %s --project %s", name, project))
 		}
 		if err != nil {
 			return err
 		}
 		if !mayUse(one, tool) {
-			return problem(http.StatusForbidden, run.CodeForbidden, fmt.Sprintf("the secret %s is only for the tools %s", name, strings.Join(one.Tools, ", ")),
-				"run one of them, or have an author allow this one: mayfly secret set "+name+" --for TOOL")
+			text, remedy := fmt.Sprintf("the secret %s is only for tools of the server with these names: %s", name, strings.Join(one.Tools, ", ")), "run one of them"
+			if tool != "" {
+				remedy += ", or have an author allow this one too: mayfly secret set " + name + " --for TOOL, once for each tool"
+			} else {
+				remedy += "; this definition came with the request, so it has no name there"
+			}
+			return problem(http.StatusForbidden, run.CodeForbidden, text, remedy)
 		}
 	}
 	return nil

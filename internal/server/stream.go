@@ -44,19 +44,23 @@ func (s *Server) followRun(ctx context.Context, in *struct {
 			s.refuse(c, asProblem(s.explain(err, "run "+in.Run)))
 			return
 		}
-		streaming(w)
+		if !streaming(c, w) {
+			return
+		}
 		if err := s.stream(c.Context(), w, in.Project, in.Run, in.After, in.Wait); err != nil {
 			s.log.Debug("stream of events ended", "run", in.Run, "error", err) // the reader comes back, with Last-Event-ID
 		}
 	}}, nil
 }
 
-// streaming begins a stream of events.
-func streaming(w http.ResponseWriter) {
+// streaming begins a stream of events. It returns false if nothing follows: the answer to a HEAD ends with its headers, and no write would notice that
+// the reader is gone.
+func streaming(c huma.Context, w http.ResponseWriter) bool {
 	w.Header().Set("Content-Type", typeEvents)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
 	w.WriteHeader(http.StatusOK)
+	return c.Method() != http.MethodHead
 }
 
 // mostStreams bounds how many streams of a token are open at once. Each runner has one.

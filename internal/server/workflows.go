@@ -165,12 +165,16 @@ func (s *Server) checkWorkflow(ctx context.Context, project string, l *loaded) e
 
 // acceptWorkflow makes a run of a workflow. When it returns, the run and its first steps are durable.
 func (s *Server) acceptWorkflow(ctx context.Context, project string, n *api.NewRun, b api.Bundle, version int) (*api.Run, error) {
-	q := flowRequest{Bundle: b, Version: version, Tools: map[string]pin{}, Inputs: n.Inputs, Grace: grace(n), Selection: n.Selection}
-	if err := q.set(n.Set); err != nil {
+	if n.Only != "" && n.From != "" {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "from and only can't be given together", "leave one of them out")
+	}
+	env, err := environment(n.Environment)
+	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(n.Environment)) {
-		q.Environment = append(q.Environment, tool.EnvVar{Name: name, Value: n.Environment[name]})
+	q := flowRequest{Bundle: b, Version: version, Tools: map[string]pin{}, Inputs: n.Inputs, Environment: env, Grace: grace(n), Selection: n.Selection}
+	if err := q.set(n.Set); err != nil {
+		return nil, err
 	}
 	f, err := s.planned(ctx, q, s.latest(ctx, project, q.Tools))
 	if err != nil {

@@ -42,10 +42,10 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("list: %s", out)
 	}
 	s.must("secret", "set", "token", "--for", "other")
-	if a := s.run("run", "t"); a.status != 125 || !strings.Contains(a.err, "the secret token is only for the tools other") {
+	if a := s.run("run", "t"); a.status != 125 || !strings.Contains(a.err, "the secret token is only for tools of the server with these names: other") {
 		t.Errorf("a tool that may not have it: %+v", a)
 	}
-	if a := s.run("run", "t.yaml"); a.status != 125 || !strings.Contains(a.err, "the secret token is only for the tools other") {
+	if a := s.run("run", "t.yaml"); a.status != 125 || !strings.Contains(a.err, "the secret token is only for tools of the server with these names: other") {
 		t.Errorf("a definition that may not have it: %+v", a)
 	}
 	if a := s.run("secret", "set", "token", "--for", "t", "--if-etag", "1-0"); a.status != 125 || !strings.Contains(a.err, "it was changed meanwhile") {
