@@ -167,6 +167,20 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestNames has a folder with the name of the server's tool: the name is the tool, and a path the folder.
+func TestNames(t *testing.T) {
+	s := newSite(t)
+	s.write("pushed.yaml", "name: t\nimage: busybox\ncommand: [echo, server]\n")
+	s.must("tool", "push", "pushed.yaml")
+	s.write("t/tool.yaml", "name: t\nimage: busybox\ncommand: [echo, folder]\n")
+	if a := s.run("run", "t"); a.status != 0 || a.out != "server\n" || !strings.Contains(a.err, "t is the server's tool; for what is in this folder, write ./t") {
+		t.Errorf("a name: %+v", a)
+	}
+	if a := s.run("run", "./t"); a.status != 0 || a.out != "folder\n" {
+		t.Errorf("a path: %+v", a)
+	}
+}
+
 // TestLog looks into a long log without reading all of it.
 func TestLog(t *testing.T) {
 	s := newSite(t)
