@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/remote"
@@ -73,26 +74,29 @@ func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote
 	if err != nil {
 		return lost(s, r, id, err)
 	}
+	var asking sync.WaitGroup
+	defer asking.Wait()
 	following, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
 	// The first Ctrl-C asks for the end of the run, and the second leaves it to the server.
 	asked, kill, stop := cancelOnSignals(ctx, nil, view.Interrupted, func() {})
 	defer stop()
-	go func() {
-		select {
-		case <-asked.Done():
-		case <-following.Done():
-			return
+	asking.Go(func() {
+		<-asked.Done()
+		if !errors.Is(context.Cause(asked), errInterrupted) {
+			return // stop has ended it: the run isn't to end because nobody can follow it
 		}
-		if _, err := r.Cancel(context.WithoutCancel(ctx), r.Project, id); err != nil && !isOver(err) {
-			f.notice(s)(fmt.Sprintf("can't cancel the run: %v", err))
-		}
+		asking.Go(func() {
+			if _, err := r.Cancel(following, r.Project, id); err != nil && !isOver(err) && following.Err() == nil {
+				f.notice(s)(fmt.Sprintf("can't cancel the run: %v", err))
+			}
+		})
 		select {
 		case <-kill:
 			leave(errLeft)
 		case <-following.Done():
 		}
-	}()
+	})
 	result, err := r.Await(following, id, 0, view.Event, func(err error) {
 		f.notice(s)(fmt.Sprintf("the connection to %s was cut (%v); trying again", r.Server(), err))
 	})
@@ -215,7 +219,7 @@ func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, args [
 	}
 	arg := args[0]
 	if isOfServer(arg) {
-		asName(arg, f.notice(s))
+		asName(s, arg)
 		if n.Tool, n.Version, err = versioned(arg); err != nil {
 			return &usageError{command: "mayfly run", err: err}
 		}

@@ -29,7 +29,10 @@ func remoteOf(t *testing.T, answers http.HandlerFunc) *remote.Remote {
 
 // TestFollowRemoteSaysTheRun has a server refuse what comes after it has accepted a run: the user must get to know the run's id.
 func TestFollowRemoteSaysTheRun(t *testing.T) {
-	r := remoteOf(t, func(w http.ResponseWriter, _ *http.Request) {
+	r := remoteOf(t, func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "/cancel") {
+			t.Error("the run is cancelled")
+		}
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = w.Write([]byte(`{"status":429,"title":"Too Many Requests","detail":"too many requests","code":"too_many_requests"}`)) // the client says so
