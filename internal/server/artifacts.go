@@ -119,6 +119,9 @@ func (s *Server) content(digest, kind, what string) *huma.StreamResponse {
 		defer content.Close()
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Content-Length", fmt.Sprint(size))
+		if c.Method() == http.MethodHead {
+			return
+		}
 		if err := sendWhole(w, content, size); err != nil {
 			if r.Context().Err() == nil {
 				s.log.Error("send a content", "about", what, "error", err)

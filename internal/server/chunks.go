@@ -38,9 +38,6 @@ func (s *Server) eachEvent(ctx context.Context, r store.Run, take func(line []by
 			return s.gone(ctx, r, after)
 		}
 		for _, c := range chunks {
-			if c.First > after+1 {
-				return missing(r, after+1, c.First-1)
-			}
 			lines, err := s.live.codec.decode(c, after)
 			if err != nil {
 				return &store.DamagedError{Run: r.ID, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
@@ -67,12 +64,12 @@ func (s *Server) gone(ctx context.Context, r store.Run, after int64) error {
 	if !now.LogRemoved.IsZero() {
 		return logRemoved(now)
 	}
-	return missing(r, after+1, r.Events)
+	return missing(r.ID, after+1, r.Events)
 }
 
 // missing says that a run's events from first to last are nowhere.
-func missing(r store.Run, first, last int64) error {
-	return &store.DamagedError{Run: r.ID, First: first, Last: last, Where: "the database", Err: errors.New("they are missing")}
+func missing(id string, first, last int64) error {
+	return &store.DamagedError{Run: id, First: first, Last: last, Where: "the database", Err: errors.New("no chunk has them")}
 }
 
 // ofType reads an event that may be of a type. It returns nil for others without reading them: most events of a long run are logs.

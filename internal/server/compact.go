@@ -138,6 +138,11 @@ type packer struct {
 
 // add adds the next chunk.
 func (p *packer) add(c store.Chunk) error {
+	if p.of > 0 && c.First != p.made.Last+1 { // events between are missing, and what is there stays readable
+		if err := p.flush(); err != nil {
+			return err
+		}
+	}
 	if p.text.Len() >= leastChunk && int64(p.text.Len())+c.Bytes > mostChunk {
 		if err := p.flush(); err != nil {
 			return err

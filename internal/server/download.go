@@ -67,6 +67,9 @@ func (s *Server) download(ctx context.Context, project, id, kind, extension stri
 		}
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", id+"."+extension))
+		if c.Method() == http.MethodHead {
+			return
+		}
 		out := bufio.NewWriterSize(w, sentAtOnce)
 		err := s.eachEvent(r.Context(), one, func(line []byte) error { return write(out, line) })
 		if err == nil {

@@ -124,8 +124,11 @@ func (c *codec) encodeFor(p store.Parent, events []run.Event, before int64) (sto
 	return c.encode(p.Run, events, before)
 }
 
-// decode returns the lines of a chunk that come after a number.
+// decode returns the lines of a chunk that come after a number. It fails if there are others between, which no chunk has.
 func (c *codec) decode(chunk store.Chunk, after int64) ([][]byte, error) {
+	if chunk.First > after+1 {
+		return nil, fmt.Errorf("events %d to %d are missing", after+1, chunk.First-1)
+	}
 	text, err := c.text(chunk)
 	if err != nil {
 		return nil, err

@@ -210,6 +210,9 @@ func (s *Server) packLog(ctx context.Context, id, object string, to io.Writer) (
 			return made, chunks, err
 		}
 		for _, c := range some {
+			if c.First > after+1 {
+				return nil, 0, missing(id, after+1, c.First-1)
+			}
 			if err := pack.add(c); err != nil {
 				return nil, 0, err
 			}

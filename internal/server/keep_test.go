@@ -399,8 +399,17 @@ func TestDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	var d *store.DamagedError
-	if err := s.eachEvent(t.Context(), one, func([]byte) error { return nil }); !errors.As(err, &d) || d.First != 41 || d.Last != 80 {
+	if err := s.eachEvent(t.Context(), one, func([]byte) error { return nil }); !errors.As(err, &d) || !strings.Contains(err.Error(), "events 41 to 80 are missing") {
 		t.Errorf("without a chunk: %v", err)
+	}
+	if err := s.compactRun(t.Context(), smallChunks{run: "run-1"}); err != nil {
+		t.Error(err)
+	}
+	if chunks, err := s.store.Chunks(t.Context(), "run-1", 80, 1<<30); err != nil || len(chunks) == 0 || chunks[0].First != 81 {
+		t.Errorf("compaction across what is missing: %v, %v", chunks, err)
+	}
+	if _, _, err := s.packLog(t.Context(), "run-1", "x", io.Discard); !errors.As(err, &d) || d.First != 41 || d.Last != 80 {
+		t.Errorf("a log without a chunk is archived: %v", err)
 	}
 	damage(`UPDATE chunks SET run = 'run-1' WHERE run = 'elsewhere'`)
 	bad := append([]byte{}, good...)

@@ -187,7 +187,7 @@ func (c *codec) after(chunk store.Chunk, last int64) (event, skip int64, err err
 
 // eachLog calls take with the events of a chunk that are output, and their numbers, until it returns false.
 func (c *codec) eachLog(chunk store.Chunk, take func(number int64, e *run.Event) bool) error {
-	events, err := c.decode(chunk, 0)
+	events, err := c.decode(chunk, chunk.First-1)
 	if err != nil {
 		return err
 	}

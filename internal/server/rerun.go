@@ -52,14 +52,15 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 	for name, v := range changes.Inputs {
 		changes.Inputs[name] = run.Numbers(v)
 	}
-	if _, err := environment(changes.Environment); err != nil {
+	env, err := environment(changes.Environment)
+	if err != nil {
 		return nil, err
 	}
 	var r *api.Run
 	if old.Kind == "workflow" {
-		r, err = s.rerunWorkflow(ctx, old, data, changes)
+		r, err = s.rerunWorkflow(ctx, old, data, changes, env)
 	} else {
-		r, err = s.rerunTool(ctx, old, data, changes)
+		r, err = s.rerunTool(ctx, old, data, changes, env)
 	}
 	if err != nil {
 		return nil, s.explain(err, what)
@@ -68,12 +69,12 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 }
 
 // rerunTool runs a tool again. A step of a workflow that is repeated is a run of its own.
-func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, changes *api.Changes) (*api.Run, error) {
+func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, changes *api.Changes, env []tool.EnvVar) (*api.Run, error) {
 	req, secret, err := s.openRequest(ctx, data)
 	if err != nil {
 		return nil, fmt.Errorf("read the request: %w", err)
 	}
-	if err := req.change(changes); err != nil {
+	if err := req.change(changes, env); err != nil {
 		return nil, err
 	}
 	name := knownAs(old.Tool, old.Version)
@@ -96,11 +97,11 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, chan
 }
 
 // change merges changes into a request.
-func (r *keptRequest) change(c *api.Changes) error {
+func (r *keptRequest) change(c *api.Changes, env []tool.EnvVar) error {
 	if err := overrideAll(r.Tool, c.Set); err != nil {
 		return err
 	}
-	r.Inputs, r.Environment, r.Asked.Set = merged(r.Inputs, c.Inputs), changed(r.Environment, c.Environment), merged(r.Asked.Set, c.Set)
+	r.Inputs, r.Environment, r.Asked.Set = merged(r.Inputs, c.Inputs), changed(r.Environment, env), merged(r.Asked.Set, c.Set)
 	if len(c.Inputs) == 0 {
 		return nil // they were right when the old run was accepted
 	}
@@ -121,25 +122,21 @@ func merged[M ~map[string]V, V any](old M, changes map[string]V) M {
 	return out
 }
 
-// changed are variables with changes, by their names.
-func changed(old []tool.EnvVar, changes map[string]string) []tool.EnvVar {
-	out := slices.DeleteFunc(slices.Clone(old), func(v tool.EnvVar) bool {
-		_, given := changes[v.Name]
-		return given
+// changed are variables with changes.
+func changed(old, changes []tool.EnvVar) []tool.EnvVar {
+	kept := slices.DeleteFunc(slices.Clone(old), func(v tool.EnvVar) bool {
+		return slices.ContainsFunc(changes, func(c tool.EnvVar) bool { return c.Name == v.Name })
 	})
-	for _, name := range slices.Sorted(maps.Keys(changes)) {
-		out = append(out, tool.EnvVar{Name: name, Value: changes[name]})
-	}
-	return out
+	return append(kept, changes...)
 }
 
 // rerunWorkflow runs a workflow again from its beginning, with the same versions of its tools.
-func (s *Server) rerunWorkflow(ctx context.Context, old store.Run, data []byte, changes *api.Changes) (*api.Run, error) {
+func (s *Server) rerunWorkflow(ctx context.Context, old store.Run, data []byte, changes *api.Changes, env []tool.EnvVar) (*api.Run, error) {
 	var q flowRequest
 	if err := json.Unmarshal(data, &q); err != nil {
 		return nil, fmt.Errorf("read the request: %w", err)
 	}
-	q.Inputs, q.Environment = merged(q.Inputs, changes.Inputs), changed(q.Environment, changes.Environment)
+	q.Inputs, q.Environment = merged(q.Inputs, changes.Inputs), changed(q.Environment, env)
 	if err := q.set(changes.Set); err != nil {
 		return nil, err
 	}

@@ -201,7 +201,15 @@ func (s *Server) events(ctx context.Context, w http.ResponseWriter, project, id 
 		if err == nil && !r.LogRemoved.IsZero() {
 			err = logRemoved(r) // it was there when the stream began; who comes back hears it
 		}
-		return after, r.Over && r.Events <= after, err
+		if err != nil || !r.Over || r.Events <= after {
+			return after, r.Over && r.Events <= after, err
+		}
+		if chunks, err = s.chunks(ctx, id, after, page); err != nil { // it may have ended between the two
+			return after, false, err
+		}
+		if len(chunks) == 0 {
+			return after, false, missing(id, after+1, r.Events)
+		}
 	}
 	for _, chunk := range chunks {
 		lines, err := s.live.codec.decode(chunk, after)
