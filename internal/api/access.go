@@ -6,7 +6,7 @@ import "time"
 type NewToken struct {
 	Name string `json:"name" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$" doc:"what it is for; the history of runs shows it"`
 	Role string `json:"role" enum:"viewer,operator,author,admin,runner" doc:"each role may do all that those before it may; a runner's is apart"`
-	Pool string `json:"pool,omitempty" maxLength:"63" pattern:"^[A-Za-z0-9]?[A-Za-z0-9._-]*$" doc:"for a runner: the pool that it serves; default by default"`
+	Pool string `json:"pool,omitempty" maxLength:"63" pattern:"^([A-Za-z0-9][A-Za-z0-9._-]*)?$" doc:"for a runner: the pool that it serves; default by default"`
 	// ExpiresSeconds is how long it is good for.
 	ExpiresSeconds int64 `json:"expires_seconds,omitempty" minimum:"0" maximum:"3153600000" doc:"how long it is good for; 0 for ever"`
 }

@@ -64,8 +64,8 @@ func Fingerprint(certificate []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// IsFingerprint reports whether a text has the form of a fingerprint.
-func IsFingerprint(text string) bool {
+// isFingerprint reports whether a text has the form of a fingerprint.
+func isFingerprint(text string) bool {
 	digits, ok := strings.CutPrefix(text, "sha256:")
 	sum, err := hex.DecodeString(digits)
 	return ok && err == nil && len(sum) == sha256.Size && digits == strings.ToLower(digits)
@@ -79,6 +79,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}
 	if base.Scheme == "http" && !loopback(base.Hostname()) {
 		return nil, run.NewError(run.CodeServerRefused, fmt.Sprintf("%s would send the token unencrypted; use https://", o.Server))
+	}
+	if o.Fingerprint != "" && !isFingerprint(o.Fingerprint) {
+		return nil, run.NewError(run.CodeInvalidUsage, fmt.Sprintf("the fingerprint %q is not sha256: and 64 digits 0 to 9 and a to f, as the server prints it when it starts", o.Fingerprint))
 	}
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second,

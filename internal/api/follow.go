@@ -33,8 +33,9 @@ func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit fu
 			return errors.Join(err, ctx.Err())
 		}
 		var p *Problem
+		// After a cut, the server may still count the old stream, so a reader that had one comes back when there are too many.
 		if errors.As(err, &p) && p.Status < http.StatusInternalServerError && (p.Status != http.StatusTooManyRequests || !was) {
-			return err // the streams that a server counts may be those that were cut
+			return err
 		}
 		if connected {
 			since, was = c.now(), true

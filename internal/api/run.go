@@ -23,7 +23,7 @@ type NewRun struct {
 	// From, Only and Skip are for workflows, as the flags of mayfly run.
 	Selection
 
-	Pool     string            `json:"pool,omitempty" maxLength:"63" pattern:"^[A-Za-z0-9]?[A-Za-z0-9._-]*$" doc:"the runners that may take it; default by default"`
+	Pool     string            `json:"pool,omitempty" maxLength:"63" pattern:"^([A-Za-z0-9][A-Za-z0-9._-]*)?$" doc:"the runners that may take it; default by default"`
 	Runner   []string          `json:"runner,omitempty" maxItems:"20" maxLength:"253" doc:"labels that a runner must have"`
 	Labels   map[string]string `json:"labels,omitempty" maxProperties:"50" doc:"labels of the run, for its readers; keys and values as in a tool"`
 	Priority int               `json:"priority,omitempty" minimum:"-100" maximum:"100" doc:"higher ones first, among those of the project"`

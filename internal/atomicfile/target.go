@@ -2,10 +2,20 @@ package atomicfile
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
+
+// WriteInPlace writes to a device or a pipe.
+func WriteInPlace(name string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
+}
 
 // Target returns where a path leads that somebody has given for a file to write, and what is there, which is nil if nothing is. Create would put a
 // file in the place of a symbolic link, a device or a pipe; what isn't a regular file is to be written as it is.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/remote"
 )
 
@@ -82,6 +83,9 @@ func getArtifact(ctx context.Context, s streams, r *remote.Remote, all []api.Art
 	path := cmp.Or(output, name+".tar")
 	if err := writeFile(path, func(w io.Writer) error { return r.WriteArtifact(ctx, found[0], w) }); err != nil {
 		return err
+	}
+	if _, info, err := atomicfile.Target(path); err != nil || !info.Mode().IsRegular() {
+		return err // the archive may be in standard output
 	}
 	_, err := fmt.Fprintln(s.out, shown(path))
 	return err

@@ -23,7 +23,7 @@ func newGraphCommand(s streams) *cobra.Command {
 		Use:   "graph FILE|NAME|-",
 		Short: "Draw the steps of a workflow",
 		Long: `Draw the steps of a workflow and what each waits for: in the terminal, or as text for Mermaid or
-Graphviz. With --server or --context, a NAME that is no file is a workflow that the server has, or NAME@VERSION.`,
+Graphviz. With --server or --context, a NAME without / and .yaml is a workflow that the server has, or NAME@VERSION.`,
 		Example: `  mayfly graph release.yaml
   mayfly graph release.yaml --format mermaid
   mayfly graph release.yaml --format dot | dot -Tsvg > release.svg`,
@@ -42,6 +42,7 @@ Graphviz. With --server or --context, a NAME that is no file is a workflow that 
 			}
 			var def *definition.Definition
 			if r != nil && isOfServer(args[0]) {
+				asName(s, args[0])
 				def, err = definitionOfServer(c.Context(), r, args[0])
 			} else {
 				def, _, err = loadDefinition(s.in, args[0])

@@ -32,7 +32,7 @@ Ctrl-C leaves it without ending it.`,
   mayfly logs --find error 01a20974-721d-7515-b4bb-132b84d3651b`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if given := c.Flags().Changed("tail"); given && (tail < 0 || tail > mostTail) {
+			if tail < 0 || tail > mostTail {
 				return &usageError{command: c.CommandPath(), err: fmt.Errorf("--tail %d is not a number from 0 to %d", tail, mostTail)}
 			}
 			if follow && tail > 0 && f.json {

@@ -22,11 +22,7 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 	case info.Mode().IsRegular():
 		mode, exists = info.Mode().Perm(), true
 	default:
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(write(f), f.Close())
+		return atomicfile.WriteInPlace(name, write)
 	}
 	f, err := atomicfile.Create(name, atomicfile.Options{Mode: mode, Prefix: ".mayfly-"})
 	if err != nil {

@@ -78,6 +78,8 @@ set only if nobody has changed the secret since mayfly secret ls --json showed i
 				return setRemoteSecret(cmd.Context(), s, r, args[0], tag, from, tools)
 			case tools != nil:
 				return &usageError{command: "mayfly secret set", err: errors.New("--for is about the tools of a server; give --server or --context")}
+			case cmd.Flags().Changed("project"):
+				return &usageError{command: "mayfly secret set", err: errors.New("--project is about the secrets of a server; give --server or --context")}
 			case tag != "":
 				return &usageError{command: "mayfly secret set", err: errors.New("--if-etag is about a secret of a server; give --server or --context")}
 			}

@@ -35,7 +35,7 @@ exit status is 1 if there is a problem. Warnings are about things that run but a
 about hosts that share their addresses with others; they don't change the exit status.
 
 With --server or --context, a server checks them, which also knows the tools and the policy of the project.
-Tools and workflows are sent with what they name; a NAME that is no file is a tool that the server has.`,
+Tools and workflows are sent with what they name; a NAME without / and .yaml is a tool that the server has; write ./FOLDER for a folder.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
   generate-tool | mayfly validate -

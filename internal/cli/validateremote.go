@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/mayfly-run/mayfly/internal/api"
@@ -97,16 +96,17 @@ func isOfServer(arg string) bool {
 	return arg != "-" && arg != "." && arg != ".." && !definition.IsPath(arg)
 }
 
-// asName tells whoever gave a name of a server's tool that something here has it too.
-func asName(arg string, notice func(string)) {
-	if _, err := os.Lstat(arg); err == nil {
-		notice(fmt.Sprintf("%s is the server's tool; for what is in this folder, write ./%s", shown(arg), shown(arg)))
+// asName tells whoever gave a name that a definition here has it too.
+func asName(s streams, arg string) {
+	if _, _, err := toolPath(arg); err == nil {
+		fmt.Fprintf(s.err, "mayfly: %s is a name, so it is that of the server's tool; for the definition here, write ./%s\n", shown(arg), shown(arg))
 	}
 }
 
 // bundleOf is the bundle of a tool of the server, or of a file that is sent.
 func bundleOf(ctx context.Context, s streams, r *remote.Remote, arg string) (*api.Bundle, error) {
 	if isOfServer(arg) {
+		asName(s, arg)
 		f, err := filesOf(ctx, r, arg)
 		if err != nil {
 			return nil, err

@@ -73,7 +73,11 @@ func writeBackup(ctx context.Context, file, dir string, withKeys bool, out, errO
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%s: %s, the server as of %s\n", file, show.Size(info.Size()), begun.Format("2006-01-02 15:04:05 MST"))
+		said := out
+		if !info.Mode().IsRegular() {
+			said = errOut // the backup may be in out
+		}
+		fmt.Fprintf(said, "%s: %s, the server as of %s\n", file, show.Size(info.Size()), begun.Format("2006-01-02 15:04:05 MST"))
 	}
 	if withKeys {
 		fmt.Fprintf(errOut, "The backup has the keys of the secrets: whoever reads it can open all of them.\n")
@@ -89,12 +93,8 @@ func writeBackupFile(ctx context.Context, file, dir string, what backup.Contents
 	if err != nil {
 		return err
 	}
-	if info != nil && !info.Mode().IsRegular() { // a device or a pipe
-		f, err := os.OpenFile(file, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		return errors.Join(backup.Write(ctx, f, dir, what), f.Close())
+	if info != nil && !info.Mode().IsRegular() {
+		return atomicfile.WriteInPlace(file, func(w io.Writer) error { return backup.Write(ctx, w, dir, what) })
 	}
 	f, err := atomicfile.Create(file, atomicfile.Options{Durable: true})
 	if err != nil {

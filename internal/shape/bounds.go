@@ -35,8 +35,8 @@ const maxDepth = 64
 
 var errTooDeep = fmt.Errorf("its values are nested more than %d deep", maxDepth)
 
-// CheckDepth returns an error if a value, of the types of decoded JSON, is nested deeper than one of a file may be. What is within the bound stays
-// within those of JSON's readers (10,000 for encoding/json) wherever it is put into.
+// CheckDepth returns an error if a value, of the types of decoded JSON, is nested more than maxDepth deep. Readers of JSON have bounds too (10,000 for
+// encoding/json): without ours, a value could be read here, and not where it is sent to within another one.
 func CheckDepth(v any) error {
 	if !within(v, maxDepth) {
 		return errTooDeep

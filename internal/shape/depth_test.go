@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestDepth gives values that are nested as deep as those of a file may be, and one deeper: from there on, a program that reads JSON may refuse them.
+// TestDepth gives values that are nested as deep as they may be, and deeper.
 func TestDepth(t *testing.T) {
 	list := func(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
 	nested := func(depth int) any {

@@ -173,7 +173,7 @@ func TestNames(t *testing.T) {
 	s.write("pushed.yaml", "name: t\nimage: busybox\ncommand: [echo, server]\n")
 	s.must("tool", "push", "pushed.yaml")
 	s.write("t/tool.yaml", "name: t\nimage: busybox\ncommand: [echo, folder]\n")
-	if a := s.run("run", "t"); a.status != 0 || a.out != "server\n" || !strings.Contains(a.err, "t is the server's tool; for what is in this folder, write ./t") {
+	if a := s.run("run", "t"); a.status != 0 || a.out != "server\n" || !strings.Contains(a.err, "mayfly: t is a name, so it is that of the server's tool; for the definition here, write ./t") {
 		t.Errorf("a name: %+v", a)
 	}
 	if a := s.run("run", "./t"); a.status != 0 || a.out != "folder\n" {

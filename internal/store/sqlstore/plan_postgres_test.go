@@ -58,7 +58,9 @@ func TestPostgresPlans(t *testing.T) {
 	if err := s.write(ctx, func(_ context.Context, tx *tx) error { maps.Copy(all, tx.c.sql); return nil }); err != nil {
 		t.Fatal(err)
 	}
+	s.mu.Lock()
 	clear(s.prepared) // they are closed with the database
+	s.mu.Unlock()
 	if _, err := s.QueuedIn(ctx, []string{"p"}, 1); err != nil {
 		t.Fatal(err)
 	}
