@@ -43,7 +43,10 @@ func (t *tx) chain(ctx context.Context) ([]*call, error) {
 		return nil, t.flush(ctx)
 	}
 	head, now := audit.Head{}, int64(0)
-	err := t.rows(ctx, func(rows row) error { return rows.Scan(&head.Number, &head.Hash, &now) }, `SELECT number, hash, NOW FROM audit_head FOR UPDATE`)
+	// The time is that of a statement after the lock, so that entries are in the order of time: the one that waits has begun before others.
+	err := t.carryOut(ctx,
+		&call{statement: `SELECT number, hash FROM audit_head FOR UPDATE`, scan: func(row row) error { return row.Scan(&head.Number, &head.Hash) }},
+		&call{statement: `SELECT NOW`, scan: func(row row) error { return row.Scan(&now) }})
 	if err == nil && head.Hash == "" {
 		err = errors.New("the head of the audit log is missing")
 	}

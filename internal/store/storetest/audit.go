@@ -139,9 +139,13 @@ func AuditAtOnce(t *testing.T, replicas ...Store) {
 		})
 	}
 	work.Wait()
-	subjects := map[string]bool{}
+	subjects, before := map[string]bool{}, time.Time{}
 	for _, e := range whole(t, replicas[0]) {
 		subjects[e.Subject] = true
+		if e.Time.Before(before) {
+			t.Errorf("entry %d is %v before the one before it", e.Number, before.Sub(e.Time))
+		}
+		before = e.Time
 		get(t, replicas[0], e.Subject)
 	}
 	if len(subjects) != writers*each {
