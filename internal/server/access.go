@@ -134,7 +134,7 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	// A session that isn't there, and never will be, counts as a failure once: a page asks several times before it notices that its own has ended.
 	if by.session && s.signedOut.has(string(by.hash)) {
 		if r, ok := c.Context().Value(recordKey{}).(*record); ok {
-			r.changes, r.told = false, true
+			r.changes, r.logged = false, true
 		}
 		c.SetHeader("Set-Cookie", sessionCookie(c, "", -1))
 		s.refuse(c, errSignedOut)

@@ -20,7 +20,7 @@ import (
 type record struct {
 	*store.Pending
 	changes bool
-	told    bool // the log has it already
+	logged  bool // the log has an entry like it, and gets no other
 }
 
 type recordKey struct{}
@@ -66,7 +66,7 @@ func (s *Server) auditRest(ctx context.Context) {
 func (s *Server) auditProblem(ctx context.Context, p *api.Problem) {
 	r, ok := ctx.Value(recordKey{}).(*record)
 	denied := p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden
-	if !ok || r.told || !r.changes && !denied || p == errRepeating {
+	if !ok || r.logged || !r.changes && !denied || p == errRepeating {
 		return
 	}
 	r.Outcome = string(p.Reason)

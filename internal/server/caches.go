@@ -48,7 +48,7 @@ func (c *recent[V]) get(ctx context.Context, key string, read func(ctx context.C
 	return value, err
 }
 
-// put keeps what a key has, of which nothing can be read again.
+// put keeps a value that isn't read from the store.
 func (c *recent[V]) put(key string, value V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

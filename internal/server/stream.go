@@ -63,7 +63,7 @@ func streaming(c huma.Context, w http.ResponseWriter) bool {
 	return c.Method() != http.MethodHead
 }
 
-// mostStreams bounds how many streams of a token are open at once. Each runner has one.
+// mostStreams bounds how many streams of a token are open at once. Those of runners aren't counted: each runner has one.
 const mostStreams = 1000
 
 // openStreams counts the streams that are open, by the hashes of their tokens.
