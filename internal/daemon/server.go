@@ -27,6 +27,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
 	"github.com/mayfly-run/mayfly/internal/trace"
+	"github.com/mayfly-run/mayfly/web"
 )
 
 // serverFlags are the flags of `mayfly server`.
@@ -145,7 +146,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	defer traces.Close()
 	s := server.New(server.Options{
 		Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Lease: f.lease, Limits: f.limits, Keep: f.policy(), QueueSize: f.queueSize,
-		Version: program.ThisBuild().Version, Traces: traces,
+		Version: program.ThisBuild().Version, Traces: traces, Pages: web.Handler(),
 	})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {

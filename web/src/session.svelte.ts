@@ -1,0 +1,59 @@
+import { api, got, onSignedOut, problemOf, send, prefix, type Problem, type Schemas } from "./api/client";
+
+type State = "starting" | "signed-out" | "signed-in" | "away";
+
+/** Who uses the pages. The token itself is only in the request that begins a session. */
+class Session {
+  state = $state<State>("starting");
+  me = $state<Schemas["Me"]>();
+  projects = $state<Schemas["ProjectList"]["projects"]>([]);
+  /** The session ended while a page was open: that page stays, behind the form. */
+  ended = $state(false);
+  problem = $state<Problem>();
+
+  constructor() {
+    onSignedOut(() => {
+      if (this.state === "signed-in") this.ended = true;
+      else this.state = "signed-out";
+    });
+  }
+
+  async start() {
+    try {
+      await this.#read();
+      this.problem = undefined;
+    } catch (error) {
+      this.problem = problemOf(error);
+      if (this.problem.status === 401) {
+        this.state = "signed-out";
+        this.problem = undefined;
+      } else this.state = "away";
+    }
+  }
+
+  async #read() {
+    this.me = await got(api.GET("/me"));
+    this.projects = (await got(api.GET("/projects"))).projects;
+    this.state = "signed-in";
+    this.ended = false;
+  }
+
+  async signIn(token: string) {
+    await send(prefix + "/session", { method: "POST", headers: { Authorization: `Bearer ${token}` } });
+    await this.#read();
+  }
+
+  async signOut() {
+    await send(prefix + "/session", { method: "DELETE" });
+    this.me = undefined;
+    this.ended = false;
+    this.state = "signed-out";
+  }
+
+  /** may says whether an operation is allowed, so that a page doesn't offer what is refused. */
+  may(operation: string): boolean {
+    return this.me?.operations?.includes(operation) ?? false;
+  }
+}
+
+export const session = new Session();
