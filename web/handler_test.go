@@ -12,7 +12,7 @@ import (
 )
 
 // get asks pages with these files for a path.
-func get(t *testing.T, h http.Handler, path string, headers ...string) (*http.Response, string) {
+func get(t *testing.T, h http.Handler, path string, headers ...string) (status int, header http.Header, text string) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
@@ -20,12 +20,7 @@ func get(t *testing.T, h http.Handler, path string, headers ...string) (*http.Re
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	answer := w.Result()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer, string(text)
+	return w.Code, w.Header(), w.Body.String()
 }
 
 func builtPages() http.Handler {
@@ -54,9 +49,9 @@ func TestHandler(t *testing.T) {
 		"/assets/../icon.svg":    {200, "image/svg+xml", "no-cache"},
 	} {
 		t.Run(path, func(t *testing.T) {
-			answer, text := get(t, h, path)
-			if answer.StatusCode != want.status || answer.Header.Get("Content-Type") != want.kind || answer.Header.Get("Cache-Control") != want.cache {
-				t.Errorf("status %d, headers %v", answer.StatusCode, answer.Header)
+			status, header, text := get(t, h, path)
+			if status != want.status || header.Get("Content-Type") != want.kind || header.Get("Cache-Control") != want.cache {
+				t.Errorf("status %d, headers %v", status, header)
 			}
 			if strings.Contains(text, nonceMark) || strings.Contains(text, "make web") {
 				t.Errorf("it is %q", text)
@@ -70,8 +65,8 @@ func TestNonce(t *testing.T) {
 	h := builtPages()
 	seen := map[string]bool{}
 	for range 3 {
-		answer, text := get(t, h, "/")
-		policy := answer.Header.Get("Content-Security-Policy")
+		_, header, text := get(t, h, "/")
+		policy := header.Get("Content-Security-Policy")
 		m := regexp.MustCompile(`style-src 'self' 'nonce-([\w-]{22})'`).FindStringSubmatch(policy)
 		if m == nil || seen[m[1]] || strings.Count(text, `nonce="`+m[1]+`"`) != 2 {
 			t.Fatalf("policy %q, page %q", policy, text)
@@ -89,9 +84,9 @@ func TestCompressed(t *testing.T) {
 	h := builtPages()
 	for path, has := range map[string]string{"/assets/a-1.js": "let a = 1;", "/": "<script"} {
 		for encoding, want := range map[string]string{"gzip, deflate, br": "gzip", "br": "", "gzip;q=0": ""} {
-			answer, text := get(t, h, path, "Accept-Encoding", encoding)
-			if answer.Header.Get("Content-Encoding") != want || answer.Header.Get("Vary") != "Accept-Encoding" {
-				t.Fatalf("%s: %v", path, answer.Header)
+			_, header, text := get(t, h, path, "Accept-Encoding", encoding)
+			if header.Get("Content-Encoding") != want || header.Get("Vary") != "Accept-Encoding" {
+				t.Fatalf("%s: %v", path, header)
 			}
 			if want == "gzip" {
 				in, err := gzip.NewReader(strings.NewReader(text))
@@ -114,10 +109,10 @@ func TestCompressed(t *testing.T) {
 // TestPlaceholder sees that a program without built pages says what to do.
 func TestPlaceholder(t *testing.T) {
 	h := &pages{files: fstest.MapFS{"placeholder.html": {Data: []byte("run make web")}}}
-	if _, text := get(t, h, "/"); text != "run make web" {
+	if _, _, text := get(t, h, "/"); text != "run make web" {
 		t.Errorf("it is %q", text)
 	}
-	if _, text := get(t, Handler(), "/"); !strings.Contains(text, "<title>Mayfly</title>") {
+	if _, _, text := get(t, Handler(), "/"); !strings.Contains(text, "<title>Mayfly</title>") {
 		t.Errorf("it is %q", text)
 	}
 }

@@ -1,0 +1,3 @@
+export const runners = {
+  title: "Runners",
+};
