@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, expect } from "vitest";
 
 /** patience is how long a test waits for what should happen at once. Machines differ. */
-export const patience = 120_000;
+export const patience = Number(process.env.MAYFLY_PATIENCE ?? 120_000);
 
 interface Site {
   url: string;
