@@ -63,6 +63,9 @@ type Options struct {
 	Version string
 	// Traces gets spans of requests and of runs; nil for none. The caller closes it after Close.
 	Traces *trace.Tracer
+	// Pages serves what a GET or HEAD asks for that is neither below /api/ nor about the server's health; nil for nothing. It sets
+	// Content-Security-Policy and Cache-Control: an answer without them may load nothing, and isn't kept.
+	Pages http.Handler
 }
 
 // Server answers the API and hands out runs. Its life:
@@ -170,9 +173,7 @@ func New(o Options) *Server {
 	s.api.UseMiddleware(s.measure, s.audit, s.authenticate, s.boundStreams, s.once)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.mux.HandleFunc("GET /readyz", s.ready)
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, problem(http.StatusNotFound, run.CodeNoSuchThing, "there is nothing at "+r.Method+" "+r.URL.Path, api.Prefix+"/openapi.json has what there is"))
-	})
+	s.mux.Handle("/", rest(o.Pages))
 	s.registerTools()
 	s.registerRuns()
 	s.registerWorkflows()
@@ -202,6 +203,17 @@ func New(o Options) *Server {
 	return s
 }
 
+// rest serves what is no operation: pages, if there are any.
+func rest(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if pages != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !strings.HasPrefix(r.URL.Path+"/", "/api/") {
+			pages.ServeHTTP(w, r)
+			return
+		}
+		writeProblem(w, problem(http.StatusNotFound, run.CodeNoSuchThing, "there is nothing at "+r.Method+" "+r.URL.Path, api.Prefix+"/openapi.json has what there is"))
+	})
+}
+
 // Start begins the work in the background: leases that ran out, and what other servers have written.
 func (s *Server) Start(ctx context.Context) error {
 	// While no server was there, nobody could extend a lease.
@@ -220,7 +232,7 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Handler serves the API.
+// Handler serves the API and the pages.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
