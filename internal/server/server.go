@@ -30,6 +30,7 @@ type Store interface {
 	store.Projects
 	store.Audit
 	store.Policies
+	store.Drafts
 	store.Runners
 	store.Secrets
 	store.Workflows
