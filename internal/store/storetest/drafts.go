@@ -72,39 +72,45 @@ func drafts(t *testing.T, s Store) {
 	}
 }
 
-// draftsAtOnce has several change a draft that all have seen: one does.
-func draftsAtOnce(t *testing.T, s Store) {
+// DraftsAtOnce has several change a draft that all have seen: one does.
+func DraftsAtOnce(t *testing.T, stores ...Store) {
 	for name, c := range map[string]struct {
 		is     string
-		change func(d store.Draft, is *string) error
+		change func(s Store, d store.Draft, is *string) error
 	}{
-		"make":    {"", func(d store.Draft, is *string) error { _, err := s.SetDraft(t.Context(), d, is); return err }},
-		"replace": {"0", func(d store.Draft, is *string) error { _, err := s.SetDraft(t.Context(), d, is); return err }},
-		"remove":  {"0", func(d store.Draft, is *string) error { return s.RemoveDraft(t.Context(), d.Project, d.Name, is) }},
+		"make":    {"", func(s Store, d store.Draft, is *string) error { _, err := s.SetDraft(t.Context(), d, is); return err }},
+		"replace": {"0", func(s Store, d store.Draft, is *string) error { _, err := s.SetDraft(t.Context(), d, is); return err }},
+		"remove": {"0", func(s Store, d store.Draft, is *string) error {
+			return s.RemoveDraft(t.Context(), d.Project, d.Name, is)
+		}},
 	} {
-		d := store.Draft{Project: "p", Name: name, Manifest: []byte("{}"), Tag: "0"}
-		if c.is != "" {
-			if _, err := s.SetDraft(t.Context(), d, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var work sync.WaitGroup
-		var made atomic.Int64
-		for i := range 10 {
-			work.Go(func() {
-				d := d
-				d.Tag = fmt.Sprint(i + 1)
-				switch err := c.change(d, &c.is); {
-				case err == nil:
-					made.Add(1)
-				case !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrNotFound):
-					t.Errorf("%s: %v", name, err)
+		for round := range 10 {
+			d := store.Draft{Project: "p", Name: fmt.Sprint(name, round), Manifest: []byte("{}"), Tag: "0"}
+			if c.is != "" {
+				if _, err := stores[0].SetDraft(t.Context(), d, nil); err != nil {
+					t.Fatal(err)
 				}
-			})
-		}
-		work.Wait()
-		if made.Load() != 1 {
-			t.Errorf("%s: %d have changed the draft", name, made.Load())
+			}
+			var work sync.WaitGroup
+			var made atomic.Int64
+			for i := range 4 {
+				for k, s := range stores {
+					work.Go(func() {
+						d := d
+						d.Tag = fmt.Sprint(i+1, k)
+						switch err := c.change(s, d, &c.is); {
+						case err == nil:
+							made.Add(1)
+						case !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrNotFound):
+							t.Errorf("%s: %v", name, err)
+						}
+					})
+				}
+			}
+			work.Wait()
+			if made.Load() != 1 {
+				t.Errorf("%s: %d have changed the draft", name, made.Load())
+			}
 		}
 	}
 }

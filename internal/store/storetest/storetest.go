@@ -70,7 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Histories":         func(t *testing.T, s Store) { Histories(t, s) },
 		"Policies":          policies,
 		"Drafts":            drafts,
-		"DraftsAtOnce":      draftsAtOnce,
+		"DraftsAtOnce":      func(t *testing.T, s Store) { DraftsAtOnce(t, s) },
 		"Projects":          projects,
 		"Tokens":            tokens,
 		"Sessions":          sessions,
