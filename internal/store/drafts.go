@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"time"
 )
 
@@ -30,4 +32,11 @@ type Draft struct {
 	Changed       time.Time
 	ChangedBy     string
 	Problem       string // why it, or a part of it, can't be read
+}
+
+// TagOfDraft returns the tag of a draft with these files, which are in order, and this base.
+func TagOfDraft(manifest []byte, base int) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%d\n%s", base, manifest)
+	return fmt.Sprintf("%x", sum.Sum(nil)[:16])
 }
