@@ -49,7 +49,8 @@ func eventSchema(all huma.Registry, kind *huma.Schema, of *huma.Schema) *huma.Sc
 
 const components = "#/components/schemas/"
 
-// describeEvents adds the events to the description's components: Event is any of them, SentEvent one in a stream of server-sent events, and SentList a list in such a stream.
+// describeEvents adds the events to the description's components: Event is any of them, SentEvent one in a stream of server-sent events, and SentList and SentDrafts are
+// lists in such a stream.
 func describeEvents(all huma.Registry) {
 	known := slices.Sorted(maps.Keys(eventTypes))
 	names := make([]any, len(known))
@@ -92,12 +93,14 @@ func describeEvents(all huma.Registry) {
 			"data":  textOf("Event"),
 		},
 	}
-	all.Map()["SentList"] = &huma.Schema{
-		Type: huma.TypeObject, Description: "a list in a stream of server-sent events", Required: []string{"event", "data"},
-		Properties: map[string]*huma.Schema{
-			"event": {Type: huma.TypeString, Enum: []any{"runs"}},
-			"data":  textOf("RunList"),
-		},
+	for name, of := range map[string][2]string{"SentList": {"runs", "RunList"}, "SentDrafts": {"drafts", "DraftList"}} {
+		all.Map()[name] = &huma.Schema{
+			Type: huma.TypeObject, Description: "a list in a stream of server-sent events", Required: []string{"event", "data"},
+			Properties: map[string]*huma.Schema{
+				"event": {Type: huma.TypeString, Enum: []any{of[0]}},
+				"data":  textOf(of[1]),
+			},
+		}
 	}
 }
 

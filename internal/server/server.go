@@ -30,6 +30,7 @@ type Store interface {
 	store.Projects
 	store.Audit
 	store.Policies
+	store.Drafts
 	store.Runners
 	store.Secrets
 	store.Workflows
@@ -63,6 +64,8 @@ type Options struct {
 	Version string
 	// Traces gets spans of requests and of runs; nil for none. The caller closes it after Close.
 	Traces *trace.Tracer
+	// Drafts has the drafts; those of Store by default.
+	Drafts store.Drafts
 	// Pages serves what a GET or HEAD asks for that is neither below /api/ nor about the server's health; nil for nothing. It sets
 	// Content-Security-Policy and Cache-Control: an answer without them may load nothing, and isn't kept.
 	Pages http.Handler
@@ -73,6 +76,7 @@ type Options struct {
 //	New  ->  Start  ->  Handler serves requests, Link serves a runner in this process  ->  Close
 type Server struct {
 	store      Store
+	drafts     store.Drafts
 	archive    archive.Contents
 	keys       *secret.Keys
 	rotating   sync.Mutex
@@ -128,12 +132,15 @@ func New(o Options) *Server {
 	if o.Poll == 0 {
 		o.Poll = defaultPoll
 	}
+	if o.Drafts == nil {
+		o.Drafts = o.Store
+	}
 	o.Keep.setDefaults()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, traces: o.Traces, conditions: o.Conditions,
+		store: o.Store, drafts: o.Drafts, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, traces: o.Traces, conditions: o.Conditions,
 		lease: o.Lease, poll: o.Poll, keepAlive: keepAlive, deadlines: usualDeadlines, readAtOnce: usualAtOnce,
 		limits: o.Limits, limiter: newLimiter(), queues: queues{most: o.QueueSize, have: map[string]queueLength{}},
 		large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}},
@@ -174,6 +181,16 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.Handle("/", rest(o.Pages))
+	s.register()
+	s.describeKeys()
+	s.describeRaw()
+	s.servePage()
+	s.serveSchemas()
+	return s
+}
+
+// register makes the operations.
+func (s *Server) register() {
 	s.registerTools()
 	s.registerRuns()
 	s.registerWorkflows()
@@ -196,11 +213,7 @@ func New(o Options) *Server {
 	s.registerAudit()
 	s.registerPolicies()
 	s.registerFiles()
-	s.describeKeys()
-	s.describeRaw()
-	s.servePage()
-	s.serveSchemas()
-	return s
+	s.registerDrafts()
 }
 
 // rest serves what is no operation: pages, if there are any.
