@@ -9,7 +9,7 @@ export interface Problem {
   code: string;
   detail: string;
   remedy?: string | undefined;
-  errors?: { location?: string; message?: string }[] | undefined;
+  errors?: { where: string; message: string; hint?: string }[] | null | undefined;
 }
 
 /** An answer that is a problem. */
