@@ -36,6 +36,7 @@ class Session {
     this.projects = (await got(api.GET("/projects"))).projects;
     this.state = "signed-in";
     this.ended = false;
+    dispatchEvent(new Event("signedin")); // what was refused meanwhile goes on
   }
 
   async signIn(token: string) {

@@ -97,6 +97,7 @@ export function follow(url: string, o: StreamOptions): () => void {
   const online = () => again(0);
   document.addEventListener("visibilitychange", seen);
   window.addEventListener("online", online);
+  window.addEventListener("signedin", online);
   void run();
   return () => {
     closed = true;
@@ -104,5 +105,6 @@ export function follow(url: string, o: StreamOptions): () => void {
     abort?.abort();
     document.removeEventListener("visibilitychange", seen);
     window.removeEventListener("online", online);
+    window.removeEventListener("signedin", online);
   };
 }

@@ -1,0 +1,234 @@
+import { api, got, problemOf, type Problem, type Schemas } from "../api/client";
+import { Source } from "../log/source.svelte";
+import { added, latest, type Connected } from "./connected";
+import { joined, type Sample } from "./samples";
+import { moved, timelineOf } from "./spans";
+
+type Event = Schemas["Event"];
+
+const under = new Set(["queued", "pulling", "creating", "running"]);
+
+/** isOver says whether a run has ended. */
+export function isOver(run: Schemas["Run"] | undefined): boolean {
+  return !!run && !under.has(run.status);
+}
+
+/** A part of a run that is read when it is first shown, and again when it may have changed. */
+class Part<T> {
+  value = $state.raw<T>();
+  problem = $state.raw<Problem>();
+  #asked = false;
+
+  constructor(readonly read: () => Promise<T>) {}
+
+  get asked(): boolean {
+    return this.#asked;
+  }
+
+  /** want reads it, unless it was read before. */
+  want = async (): Promise<void> => {
+    if (!this.#asked) await this.again();
+  };
+
+  again = async (): Promise<void> => {
+    this.#asked = true;
+    try {
+      this.value = await this.read();
+      this.problem = undefined;
+    } catch (error) {
+      this.problem = problemOf(error);
+    }
+  };
+}
+
+/**
+ * Watched is a run as its page shows it: what the server has of it, and what its stream of events adds while it is open. The stream is the log's, so
+ * that a page needs one connection.
+ */
+export class Watched {
+  run = $state.raw<Schemas["Run"]>();
+  result = $state.raw<Schemas["Result"]>();
+  problem = $state.raw<Problem>();
+  timeline = $state.raw<Schemas["Timeline"]>({});
+  connections = $state.raw<Connected[]>([]);
+  omitted = $state(0);
+  samples = $state.raw<Sample[]>([]);
+
+  readonly request: Part<Schemas["RunRequest"]>;
+  readonly attempts: Part<Schemas["Attempts"]>;
+  readonly connected: Part<void>;
+  readonly metrics: Part<void>;
+  readonly steps: Part<Schemas["Steps"]>;
+  readonly artifacts: Part<Schemas["Artifact"][]>;
+  readonly source: Source;
+
+  readonly #path: { project: string; run: string };
+  /** Connections that the stream had before those that were there already were read. */
+  #waiting: Schemas["ConnectionEvent"][] = [];
+  #settled = false;
+  #timers = new Set<ReturnType<typeof setTimeout>>();
+  #due = new Map<() => Promise<void>, number>();
+  #closed = false;
+
+  constructor(project: string, id: string) {
+    const path = (this.#path = { project, run: id });
+    const params = { params: { path } };
+    this.source = new Source(project, id, (e) => this.#take(e));
+    this.request = new Part(() => got(api.GET("/projects/{project}/runs/{run}/request", params)));
+    this.attempts = new Part(() => got(api.GET("/projects/{project}/runs/{run}/attempts", params)));
+    this.steps = new Part(() => got(api.GET("/projects/{project}/runs/{run}/steps", params)));
+    this.artifacts = new Part(async () => (await got(api.GET("/projects/{project}/runs/{run}/artifacts", params))) ?? []);
+    this.connected = new Part(async () => {
+      const answer = await got(api.GET("/projects/{project}/runs/{run}/connections", params));
+      const all = answer.connections ?? [];
+      const since = latest(all);
+      const more = this.#waiting.filter((e) => Date.parse(e.time) > since);
+      this.#waiting = [];
+      this.#settled = true;
+      this.connections = added(all, more);
+      this.omitted = answer.omitted ?? 0;
+    });
+    this.metrics = new Part(async () => {
+      const answer = await got(api.GET("/projects/{project}/runs/{run}/metrics", params));
+      const before = this.samples;
+      this.samples = joined(
+        (answer.samples ?? []).filter((s) => !s.step),
+        before,
+      );
+    });
+  }
+
+  get over(): boolean {
+    return isOver(this.run);
+  }
+
+  /** open reads the run, and follows it. It tries again while the server can't be reached. */
+  async open(): Promise<void> {
+    await this.load();
+    if (this.#closed) return;
+    if (!this.run) {
+      if (this.problem?.status === 0) this.#later(() => void this.open(), 2000);
+      return;
+    }
+    if (this.run.log_removed) {
+      this.connections = added(
+        [],
+        (this.result?.denied_connections ?? []).map((c) => ({
+          ...c,
+          type: "connection",
+          run: this.run!.id,
+          seq: 0,
+          time: this.run!.accepted,
+        })),
+      );
+      return;
+    }
+    if (!this.source.ready) await this.source.open();
+    if (this.#closed) return;
+    if (!this.source.ready && this.source.problem?.status === 0) {
+      this.#later(() => void this.open(), 2000);
+      return;
+    }
+    // What the stream has begun to send is added to what was there before.
+    await this.connected.want();
+    if (!this.over) {
+      await this.attempts.want();
+      if (!this.over && this.run) this.timeline = { ...timelineOf(this.run, this.attempts.value?.attempts ?? []), ...this.timeline };
+      this.#ask();
+    }
+  }
+
+  /** again is for when the page has been signed out meanwhile. */
+  again = (): void => {
+    void this.load();
+    if (!this.source.ready) void this.open();
+  };
+
+  /** A run that waits says why, and no event tells when that changes. */
+  #ask() {
+    if (this.run?.status !== "queued") return;
+    this.#later(() => {
+      if (document.hidden) this.#ask();
+      else void this.load().then(() => this.#ask());
+    }, 5000);
+  }
+
+  async load(): Promise<void> {
+    try {
+      const path = this.#path;
+      const run = await got(api.GET("/projects/{project}/runs/{run}", { params: { path } }));
+      if (isOver(run) && !this.result) {
+        this.result = await got(api.GET("/projects/{project}/runs/{run}/result", { params: { path } }));
+        this.timeline = this.result.timeline;
+      }
+      this.run = run;
+      this.problem = undefined;
+    } catch (error) {
+      this.problem = problemOf(error);
+    }
+  }
+
+  close() {
+    this.#closed = true;
+    for (const t of this.#timers) clearTimeout(t);
+    this.source.close();
+  }
+
+  #later(what: () => void, ms: number) {
+    if (this.#closed) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      what();
+    }, ms);
+    this.#timers.add(timer);
+  }
+
+  /** Does something soon, and at most once a second, however often it is asked for. */
+  #soon(what: () => Promise<void>) {
+    const last = this.#due.get(what) ?? 0;
+    const now = performance.now();
+    if (last > now) return; // it is to come
+    const at = Math.max(now + 50, last + 1000);
+    this.#due.set(what, at);
+    this.#later(() => void what(), at - now);
+  }
+
+  readonly #load = () => this.load();
+
+  #take(e: Event) {
+    switch (e.type) {
+      case "state": {
+        const state = e as Schemas["StateEvent"];
+        if (state.step) {
+          if (this.steps.asked) this.#soon(this.steps.again);
+          break;
+        }
+        if (!this.result) this.timeline = moved(this.timeline, state.state, state.time);
+        if (this.attempts.asked) this.#soon(this.attempts.again);
+        this.#soon(this.#load);
+        break;
+      }
+      case "result": {
+        const result = e as Schemas["ResultEvent"];
+        if (result.step) {
+          if (this.steps.asked) this.#soon(this.steps.again);
+          break;
+        }
+        void this.load();
+        for (const part of [this.attempts, this.steps, this.connected, this.artifacts]) if (part.asked) this.#soon(part.again);
+        break;
+      }
+      case "metric": {
+        const metric = e as Schemas["MetricEvent"];
+        if (!metric.step) this.samples = joined(this.samples, [metric]);
+        break;
+      }
+      case "connection": {
+        const connection = e as Schemas["ConnectionEvent"];
+        if (this.#settled) this.connections = added(this.connections, [connection]);
+        else this.#waiting.push(connection);
+        break;
+      }
+    }
+  }
+}
