@@ -9,7 +9,7 @@ export interface Problem {
   code: string;
   detail: string;
   remedy?: string | undefined;
-  errors?: { where: string; message: string; hint?: string }[] | null | undefined;
+  errors?: Schemas["Wrong"][] | null | undefined;
 }
 
 /** An answer that is a problem. */
