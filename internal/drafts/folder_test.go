@@ -1,6 +1,7 @@
 package drafts
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
@@ -310,9 +312,83 @@ func TestWhileWrong(t *testing.T) {
 		t.Errorf("while it is wrong: %q", files)
 	}
 	r.edit("a.yaml", plain)
-	if _, files := r.get("a.yaml"); len(files) != 1 {
+	d, files := r.get("a.yaml")
+	if len(files) != 1 {
 		t.Errorf("when it is right: %q", files)
 	}
+	files["new.sh"] = "not named yet"
+	if _, err := r.put("a.yaml", "a.yaml", files, &d.Tag); err != nil {
+		t.Fatal(err)
+	}
+	if _, files := r.get("a.yaml"); files["new.sh"] != "not named yet" {
+		t.Errorf("what was written with it is gone: %q", files)
+	}
+}
+
+// TestNewEdit has a file changed twice at about the same time, with the same size: the list shows both.
+func TestNewEdit(t *testing.T) {
+	r := open(t, map[string]string{"tool.yaml": plain})
+	at := time.Now().Add(hour) // not older than the clock of a file system is slow
+	tags := map[string]bool{}
+	for _, text := range []string{"r", "s", "t"} {
+		r.edit("run.sh", text)
+		if err := os.Chtimes(filepath.Join(r.dir, "run.sh"), at, at); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			all, _, err := r.Drafts(t.Context(), "default")
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%+v, %v", all, err)
+			}
+			tags[all[0].Tag] = true
+		}
+	}
+	if len(tags) != 3 {
+		t.Errorf("there were %d lists", len(tags))
+	}
+}
+
+// TestHiddenEdit has a file changed so that neither its size nor its time tells: a draft isn't written over it.
+func TestHiddenEdit(t *testing.T) {
+	r := open(t, map[string]string{"tool.yaml": plain, "run.sh": "r"})
+	file := filepath.Join(r.dir, "run.sh")
+	long := time.Now().Add(-hour)
+	if err := os.Chtimes(file, long, long); err != nil {
+		t.Fatal(err)
+	}
+	d, files := r.get("tool.yaml")
+	r.edit("run.sh", "s")
+	if err := os.Chtimes(file, long, long); err != nil {
+		t.Fatal(err)
+	}
+	files["run.sh"] = "mine"
+	if _, err := r.put("tool.yaml", "tool.yaml", files, &d.Tag); !errors.Is(err, store.ErrChanged) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestChangedMeanwhile has another program change a file while the new ones are written: none is put in its place.
+func TestChangedMeanwhile(t *testing.T) {
+	r := open(t, map[string]string{"tool.yaml": plain, "run.sh": "r"})
+	d, _ := r.get("tool.yaml")
+	r.Folder.archive.In = &slow{r.archive.In, func() { r.edit("run.sh", "another") }}
+	if _, err := r.put("tool.yaml", "tool.yaml", map[string]string{"tool.yaml": script}, &d.Tag); !errors.Is(err, store.ErrChanged) {
+		t.Errorf("%v", err)
+	}
+	if got, want := r.disk(), map[string]string{"tool.yaml": plain, "run.sh": "another"}; !maps.Equal(got, want) {
+		t.Errorf("there is %q, want %q", got, want)
+	}
+}
+
+// slow is an archive in which something happens when a content is opened.
+type slow struct {
+	archive.Storage
+	then func()
+}
+
+func (s *slow) Open(ctx context.Context, name string, offset, length int64) (io.ReadCloser, archive.Object, error) {
+	s.then()
+	return s.Storage.Open(ctx, name, offset, length)
 }
 
 // TestListed has the list noticed each change of the folder.
