@@ -108,7 +108,7 @@ func (f *Folder) Drafts(ctx context.Context, project string) (all []store.Draft,
 	}
 	f.forget(s)
 	f.used = used
-	if after, settled := f.look(); settled && after == look { // nothing was changed while it was read
+	if after, _ := f.look(); after == look { // nothing was changed while it was read
 		f.listed = listed{look, all, s.omitted}
 	}
 	return all, s.omitted, nil
