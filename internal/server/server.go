@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -64,6 +65,9 @@ type Options struct {
 	Version string
 	// Traces gets spans of requests and of runs; nil for none. The caller closes it after Close.
 	Traces *trace.Tracer
+	// SessionCookie is the name of the cookie of sessions without TLS; mayfly-session by default. A browser sends a cookie to all ports of a host,
+	// so servers beside each other need different names.
+	SessionCookie string
 	// Drafts has the drafts; those of Store by default.
 	Drafts store.Drafts
 	// Pages serves what a GET or HEAD asks for that is neither below /api/ nor about the server's health; nil for nothing. It sets
@@ -75,32 +79,33 @@ type Options struct {
 //
 //	New  ->  Start  ->  Handler serves requests, Link serves a runner in this process  ->  Close
 type Server struct {
-	store      Store
-	drafts     store.Drafts
-	archive    archive.Contents
-	keys       *secret.Keys
-	rotating   sync.Mutex
-	log        *slog.Logger
-	lease      time.Duration
-	poll       time.Duration
-	tools      *first[*loaded]        // by their digests
-	loading    *locks                 // of those that are read, by their digests
-	tokens     *recent[store.Token]   // by their hashes
-	sessions   *recent[store.Session] // by their hashes
-	signedOut  *recent[struct{}]      // sessions that aren't there, by their hashes
-	policies   *recent[cachedPolicy]  // by project
-	runners    *recent[[]store.Runner]
-	limits     Limits
-	deadlines  deadlines
-	readAtOnce int
-	closed     sync.Once
-	limiter    *limiter
-	pool       *dispatcher
-	flows      *flows
-	queues     queues
-	live       *hub
-	streams    openStreams
-	keep       Keep
+	store       Store
+	drafts      store.Drafts
+	plainCookie string
+	archive     archive.Contents
+	keys        *secret.Keys
+	rotating    sync.Mutex
+	log         *slog.Logger
+	lease       time.Duration
+	poll        time.Duration
+	tools       *first[*loaded]        // by their digests
+	loading     *locks                 // of those that are read, by their digests
+	tokens      *recent[store.Token]   // by their hashes
+	sessions    *recent[store.Session] // by their hashes
+	signedOut   *recent[struct{}]      // sessions that aren't there, by their hashes
+	policies    *recent[cachedPolicy]  // by project
+	runners     *recent[[]store.Runner]
+	limits      Limits
+	deadlines   deadlines
+	readAtOnce  int
+	closed      sync.Once
+	limiter     *limiter
+	pool        *dispatcher
+	flows       *flows
+	queues      queues
+	live        *hub
+	streams     openStreams
+	keep        Keep
 
 	metrics    *metrics
 	traces     *trace.Tracer
@@ -140,7 +145,7 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, drafts: o.Drafts, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, traces: o.Traces, conditions: o.Conditions,
+		store: o.Store, drafts: o.Drafts, plainCookie: cmp.Or(o.SessionCookie, plainCookie), archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, traces: o.Traces, conditions: o.Conditions,
 		lease: o.Lease, poll: o.Poll, keepAlive: keepAlive, deadlines: usualDeadlines, readAtOnce: usualAtOnce,
 		limits: o.Limits, limiter: newLimiter(), queues: queues{most: o.QueueSize, have: map[string]queueLength{}},
 		large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}},
@@ -248,16 +253,20 @@ func (s *Server) Start(ctx context.Context) error {
 // Handler serves the API and the pages.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff") // what a tool printed is never a page
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
+		secure(w.Header())
 		if strings.HasPrefix(r.URL.Path, openAPI) {
 			s.described.Do(s.describe)
 		}
 		s.deadlines.serve(s.mux, w, r)
 	})
+}
+
+// secure sets the headers that all answers have.
+func secure(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff") // what a tool printed is never a page
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
 }
 
 // Close ends all streams and the work in the background. It may be called again.
