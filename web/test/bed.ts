@@ -5,7 +5,10 @@ import { promisify } from "node:util";
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from "playwright-core";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
-import { afterAll, expect } from "vitest";
+import { afterAll, expect, onTestFailed } from "vitest";
+
+/** pictures is the folder for what the pages look like, and for what was seen last when a test fails. */
+const pictures = process.env.MAYFLY_PICTURES ?? join(process.env.MAYFLY_DIR ?? ".", "pictures");
 
 /** patience is how long a test waits for what should happen at once. Machines differ. */
 export const patience = Number(process.env.MAYFLY_PATIENCE ?? 120_000);
@@ -82,6 +85,7 @@ export async function ended(id: string): Promise<{ status: string; lines: number
 }
 
 let browser: Browser | undefined;
+let windows = 0;
 
 /** The flags keep Chromium from looking for servers elsewhere. */
 const flags = [
@@ -113,9 +117,21 @@ export async function open(options: BrowserContextOptions = {}): Promise<Tab> {
   context.setDefaultTimeout(patience);
   const page = await context.newPage();
   const wrong: string[] = [];
+  const n = ++windows;
+  onTestFailed(async ({ task }) => {
+    await mkdir(pictures, { recursive: true });
+    await page.screenshot({ path: join(pictures, `failed-${task.name.replace(/\W+/g, "-")}-${n}.png`) }).catch(() => {});
+  });
   page.on("pageerror", (e) => wrong.push(`error: ${e.message}`));
-  page.on("console", (m) => {
-    if (/Content Security Policy|TrustedHTML|Trusted Type/i.test(m.text())) wrong.push(`policy: ${m.text()}`);
+  // What the policy of the page refuses is told to the page, with the place that did it.
+  await page.exposeFunction("tellWrong", (what: string) => void wrong.push(what));
+  await page.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (e) => {
+      const tell = (globalThis as unknown as { tellWrong(what: string): void }).tellWrong;
+      tell(
+        `policy: ${e.effectiveDirective} ${e.blockedURI} at ${e.sourceFile}:${e.lineNumber}:${e.columnNumber} ${e.sample} ${(e.target as Element | null)?.outerHTML?.slice(0, 200)}`,
+      );
+    });
   });
   return { page, context, wrong };
 }
@@ -155,8 +171,6 @@ export async function accessible(page: Page): Promise<void> {
   });
   expect(found, found.join("\n")).toEqual([]);
 }
-
-const pictures = process.env.MAYFLY_PICTURES ?? join(process.env.MAYFLY_DIR ?? ".", "pictures");
 
 /** pictured takes a page's pictures: light, dark, and as wide as a phone; and lets axe-core look at each. */
 export async function pictured(page: Page, name: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { isAlias, isCollection, isMap, isScalar, isSeq, parseDocument, type Document, type ParsedNode } from "yaml";
+import { isAlias, isCollection, isMap, isPair, isScalar, isSeq, parseDocument, type Document, type ParsedNode } from "yaml";
 
 /** A change of a text: what stands from one position to another becomes something else. */
 export interface Change {
@@ -59,7 +59,7 @@ export function set(text: string, path: Key[], value: unknown): Change | undefin
     if (doc.contents === null) doc.contents = doc.createNode({}) as never;
     const made = doc.createNode(value);
     // Short lists and mappings of plain values stand on one line, as people write them.
-    if (isCollection(made) && flat(value)) made.flow = true;
+    flow(made);
     if (isScalar(made) && typeof value === "string" && value.includes("\n")) made.type = "BLOCK_LITERAL";
     doc.setIn(path, made);
   }
@@ -95,6 +95,12 @@ export function apply(text: string, c: Change): string {
 }
 
 const isObject = (v: unknown): v is object => typeof v === "object" && v !== null;
+
+function flow(node: unknown) {
+  if (!isCollection(node)) return;
+  if (flat(node.toJSON())) node.flow = true;
+  else for (const item of node.items) flow(isPair(item) ? item.value : item);
+}
 
 function flat(value: unknown): boolean {
   const all = Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [];
