@@ -9,7 +9,7 @@ export interface Problem {
   code: string;
   detail: string;
   remedy?: string | undefined;
-  errors?: { location?: string; message?: string }[] | undefined;
+  errors?: Schemas["Wrong"][] | undefined;
 }
 
 /** An answer that is a problem. */
