@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { accessible, call, control, ended, mayfly, open, pictured, signedIn, start, tool, type Tab } from "./bed";
+import { accessible, call, ended, mayfly, pictured, signedIn, signedInAs, start, tool } from "./bed";
 
 const canary = '<img src=x onerror="window.canary=1"><script>window.canary=1</script>';
 const bidi = "\u202egnp.exe\u2066";
@@ -12,18 +12,6 @@ async function folder(name: string, files: Record<string, string | Uint8Array>, 
   await mkdir(dir, { recursive: true });
   for (const [path, content] of Object.entries(files)) await writeFile(join(dir, path), content);
   await mayfly(["tool", "push", dir, "--note", note]);
-}
-
-/** as returns a window with a session of another role. */
-async function as(role: string, at: string): Promise<Tab> {
-  const made = await call<{ token: string }>("POST", "/projects/default/tokens", { name: `${role}-${crypto.randomUUID()}`, role });
-  const tab = await open();
-  const answer = await tab.context.request.post(`${(await control()).url}/api/v1/session`, {
-    headers: { Authorization: `Bearer ${made.token}`, "X-Mayfly-Session": "1", "Idempotency-Key": crypto.randomUUID() },
-  });
-  expect(answer.status(), await answer.text()).toBeLessThan(300);
-  await tab.page.goto(at);
-  return tab;
 }
 
 const deploy = `args:
@@ -72,8 +60,8 @@ test("somebody finds a tool, sees how it fares, and runs it with inputs", async 
   await pictured(page, "tool-run");
 
   // What is wrong is said at its field, and nothing is sent.
-  await form.getByLabel("replicas").fill("two");
-  await form.getByLabel("hosts").fill('["a",');
+  await form.getByLabel("replicas", { exact: true }).fill("two");
+  await form.getByLabel("hosts", { exact: true }).fill('["a",');
   await form.getByRole("button", { name: "Run", exact: true }).click();
   await form.getByText("A value is needed.").waitFor();
   await form.getByText("This isn't an integer.").waitFor();
@@ -83,14 +71,14 @@ test("somebody finds a tool, sees how it fares, and runs it with inputs", async 
   await pictured(page, "tool-run-wrong");
 
   // What only the server finds wrong is at its field, too.
-  await form.getByLabel("service").selectOption("web");
-  await form.getByLabel("hosts").fill('["a", "b"]');
-  await form.getByLabel("replicas").fill("0755");
+  await form.getByLabel("service", { exact: true }).selectOption("web");
+  await form.getByLabel("hosts", { exact: true }).fill('["a", "b"]');
+  await form.getByLabel("replicas", { exact: true }).fill("0755");
   await form.getByRole("button", { name: "Run", exact: true }).click();
   const field = form.locator('[data-place="body.inputs.replicas"]');
   await field.getByText(/0755/).waitFor();
   expect(await field.locator("input").getAttribute("aria-invalid")).toBe("true");
-  await form.getByLabel("replicas").fill("3");
+  await form.getByLabel("replicas", { exact: true }).fill("3");
   await form.getByText("Environment, limits and more").click();
   await form.getByLabel("Time limit").fill("soon");
   await form.getByRole("button", { name: "Run", exact: true }).click();
@@ -122,7 +110,7 @@ test("somebody finds a tool, sees how it fares, and runs it with inputs", async 
   await page.getByRole("button", { name: `Use the inputs of the run ${id.slice(-12)}` }).click();
   await page.getByText("The inputs are those of the run").waitFor();
   expect(new URL(page.url()).searchParams.get("inputs")).toBe(id);
-  expect(await form.getByLabel("service").inputValue()).toBe("web");
+  expect(await form.getByLabel("service", { exact: true }).inputValue()).toBe("web");
   expect(await form.getByLabel("message", { exact: true }).inputValue()).toBe("one\ntwo\nthree");
   expect(await form.getByLabel("Time limit").inputValue()).toBe("1m");
   expect(wrong).toEqual([]);
@@ -238,7 +226,7 @@ test("a workflow has its inputs and its steps", async () => {
   await page.getByRole("link", { name: "nightly" }).first().waitFor();
   await pictured(page, "tool-workflow");
   await page.getByRole("link", { name: "Run", exact: true }).click();
-  await page.getByLabel("env").selectOption("live");
+  await page.getByLabel("env", { exact: true }).selectOption("live");
   await page.getByRole("button", { name: "Run", exact: true }).click();
   await page.waitForURL(/\/runs\/[^/]+$/);
   await ended(page.url().split("/").at(-1)!);
@@ -283,7 +271,7 @@ test("hostile names and texts stay text", async () => {
 });
 
 test("a viewer isn't offered what it may not do", async () => {
-  const { page, wrong } = await as("viewer", "/projects/default/tools");
+  const { page, wrong } = await signedInAs("viewer", "/projects/default/tools");
   await page.getByRole("link", { name: /^deploy/ }).waitFor();
   expect(await page.getByRole("link", { name: "Write a tool" }).count()).toBe(0);
   await page.getByRole("link", { name: /^deploy/ }).click();
@@ -302,7 +290,7 @@ test("a viewer isn't offered what it may not do", async () => {
   await page.getByRole("alert").waitFor();
   expect(wrong).toEqual([]);
 
-  const operator = await as("operator", "/projects/default/tools/free");
+  const operator = await signedInAs("operator", "/projects/default/tools/free");
   await operator.page.getByRole("form", { name: "Run it" }).waitFor();
   expect(await operator.page.getByRole("link", { name: "Edit" }).count()).toBe(0);
   expect(operator.wrong).toEqual([]);
