@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { accessible, call, ended, mayfly, pictured, signedIn, signedInAs, start, tool } from "./bed";
@@ -73,10 +73,10 @@ test("somebody finds a tool, sees how it fares, and runs it with inputs", async 
   // What only the server finds wrong is at its field, too.
   await form.getByLabel("service", { exact: true }).selectOption("web");
   await form.getByLabel("hosts", { exact: true }).fill('["a", "b"]');
-  await form.getByLabel("replicas", { exact: true }).fill("0755");
+  await form.getByLabel("replicas", { exact: true }).fill("0x1F");
   await form.getByRole("button", { name: "Run", exact: true }).click();
   const field = form.locator('[data-place="body.inputs.replicas"]');
-  await field.getByText(/0755/).waitFor();
+  await field.getByText(/"0x1F" is not a whole number/).waitFor();
   expect(await field.locator("input").getAttribute("aria-invalid")).toBe("true");
   await form.getByLabel("replicas", { exact: true }).fill("3");
   await form.getByText("Environment, limits and more").click();
@@ -193,6 +193,7 @@ test("somebody sees what changed between versions, and reads the files", async (
   // Any two can be compared, and the address says which.
   await page.getByLabel("to version").selectOption("3");
   await page.locator('[data-file="page.py"]').getByText("return 'x'").waitFor();
+  await page.locator('[data-file="run.sh"]').getByText("is now executable").waitFor();
   expect(page.url()).toContain("before=1&to=3");
 
   await page.goto("/projects/default/tools/site?tab=files");

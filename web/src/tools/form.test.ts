@@ -36,7 +36,7 @@ test("what isn't changed isn't sent, and no digit is lost", () => {
   const fields = fieldsOf(args);
   expect(fields).toEqual({ who: "you", none: "", n: "", list: '["a"]', big: "" });
   expect(inputsOf(args, fields)).toEqual({});
-  expect(inputsOf(args, { ...fields, who: "", big: "12345678901234567890" })).toEqual({ who: "", big: "12345678901234567890" });
+  expect(inputsOf(args, { ...fields, who: "", big: " 12345678901234567890 " })).toEqual({ who: "", big: "12345678901234567890" });
   expect(fieldsOf(args, { who: 5, list: ["b", 2] })).toMatchObject({ who: "5", list: '["b",2]' });
 });
 

@@ -50,7 +50,8 @@ export function wrongIn(arg: Arg, text: string, say: Wrong): string {
 export function inputsOf(args: Arg[], fields: Record<string, string>): Record<string, string> {
   const inputs: Record<string, string> = {};
   for (const a of args) {
-    const text = fields[a.name] ?? "";
+    const typed = fields[a.name] ?? "";
+    const text = a.type === "string" ? typed : typed.trim(); // spaces around a number come with pasting
     if (text === textOf(a.default)) continue;
     if (text === "" && a.type !== "string") continue;
     inputs[a.name] = text;
