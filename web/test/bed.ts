@@ -143,9 +143,18 @@ afterAll(async () => {
 
 /** signedIn returns a window with a session. */
 export async function signedIn(options: BrowserContextOptions = {}, at = "/"): Promise<Tab> {
+  return signedInWith((await control()).token, options, at);
+}
+
+/** signedInAs returns a window with a session of a token of the project default that has another role than the administrator's. */
+export async function signedInAs(role: string, at = "/"): Promise<Tab> {
+  const made = await call<{ token: string }>("POST", "/projects/default/tokens", { name: `${role}-${crypto.randomUUID()}`, role });
+  return signedInWith(made.token, {}, at);
+}
+
+async function signedInWith(token: string, options: BrowserContextOptions, at: string): Promise<Tab> {
   const tab = await open(options);
-  const { url, token } = await control();
-  const answer = await tab.context.request.post(`${url}/api/v1/session`, {
+  const answer = await tab.context.request.post(`${(await control()).url}/api/v1/session`, {
     headers: { Authorization: `Bearer ${token}`, "X-Mayfly-Session": "1", "Idempotency-Key": crypto.randomUUID() },
   });
   expect(answer.status(), await answer.text()).toBeLessThan(300);
