@@ -16,7 +16,7 @@ a=$(nslookup host.mayfly.internal 2>/dev/null | sed -n 's/^Address[^:]*: *//p' |
 for i in 1 2 3; do nc -w 2 $a ${port} </dev/null >/dev/null; done
 nc -w 1 198.51.100.7 5432 </dev/null
 nslookup -type=txt api.example.com >/dev/null 2>&1
-x=""; for i in $(seq 1 $N); do x="$x$(head -c 3000000 /dev/zero | tr '\\0' a)"; head -c 40000000 /dev/zero | md5sum >/dev/null; sleep 0.4; done
+x=""; for i in $(seq 1 $N); do x="$x$(head -c 1500000 /dev/zero | tr '\\0' a)"; head -c 40000000 /dev/zero | md5sum >/dev/null; sleep 0.4; done
 echo "size=\${#x}"
 printf 'answer=42\\nreport<<END\\n' >> $MAYFLY_OUTPUT
 seq 1 400 | sed 's/^/this is line /' >> $MAYFLY_OUTPUT
@@ -247,9 +247,12 @@ test("the server is restarted under an open page, which says so, and catches up"
   const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}?tab=usage`);
   await page.getByRole("img", { name: /^CPU over time/ }).waitFor();
   await control("kill");
-  await page.getByText("The server can't be reached.").waitFor();
-  await pictured(page, "run-away");
-  await control("start");
+  try {
+    await page.getByText("The server can't be reached.").waitFor();
+    await pictured(page, "run-away");
+  } finally {
+    await control("start");
+  }
   await expect.poll(() => page.getByText("The server can't be reached.").count(), { timeout: patience }).toBe(0);
   await mayfly(["cancel", id]).catch(() => "it has ended");
   await ended(id);

@@ -52,6 +52,8 @@ export class Watched {
   timeline = $state.raw<Schemas["Timeline"]>({});
   connections = $state.raw<Connected[]>([]);
   omitted = $state(0);
+  /** Whether the connections that were there before the page are among those. */
+  settled = $state(false);
   samples = $state.raw<Sample[]>([]);
 
   readonly request: Part<Schemas["RunRequest"]>;
@@ -65,7 +67,6 @@ export class Watched {
   readonly #path: { project: string; run: string };
   /** Connections that the stream had before those that were there already were read. */
   #waiting: Schemas["ConnectionEvent"][] = [];
-  #settled = false;
   #timers = new Set<ReturnType<typeof setTimeout>>();
   #due = new Map<() => Promise<void>, number>();
   #closed = false;
@@ -84,7 +85,7 @@ export class Watched {
       const since = latest(all);
       const more = this.#waiting.filter((e) => Date.parse(e.time) > since);
       this.#waiting = [];
-      this.#settled = true;
+      this.settled = true;
       this.connections = added(all, more);
       this.omitted = answer.omitted ?? 0;
     });
@@ -225,7 +226,7 @@ export class Watched {
       }
       case "connection": {
         const connection = e as Schemas["ConnectionEvent"];
-        if (this.#settled) this.connections = added(this.connections, [connection]);
+        if (this.settled) this.connections = added(this.connections, [connection]);
         else this.#waiting.push(connection);
         break;
       }

@@ -23,7 +23,6 @@ export const workflow = {
   was: (name: string, value: string) => `${name} is ${value}`,
   noValues: "Values of outputs aren't shown: they may be made of secrets. They are in the outputs of the steps.",
   carries: (from: string, to: string, what: string) => (what ? `${from} gives ${to}: ${what}` : `${to} runs after ${from}`),
-  node: (step: string, status: string) => `${step}: ${status}`,
   open: "Open its run",
   resume: "Resume",
   resumeHint: "A new run, which keeps what has succeeded and runs the rest",
