@@ -16,6 +16,8 @@ type NewRun struct {
 
 	Inputs      map[string]any    `json:"inputs,omitempty" doc:"values for the args, as text or typed"`
 	Environment map[string]string `json:"environment,omitempty" doc:"variables, which override those of the tool"`
+	// Test has tests be carried out instead of the tool.
+	Test *NewTest `json:"test,omitempty" doc:"carry out tests of the tool, instead of the tool: as mayfly test, with their own inputs, secrets and mocks"`
 	// Set overrides the definition, as the flags of mayfly run do.
 	Set          map[string]string `json:"set,omitempty" doc:"overrides by name: timeout, user, network, cpu, memory, disk, pids, nofile, bandwidth"`
 	GraceSeconds *float64          `json:"grace_seconds,omitempty" minimum:"0" maximum:"86400" doc:"between TERM and KILL; 10 by default"`
@@ -29,6 +31,13 @@ type NewRun struct {
 	Priority int               `json:"priority,omitempty" minimum:"-100" maximum:"100" doc:"higher ones first, among those of the project"`
 	// Concurrency bounds how many runs of the project with its key run at once.
 	Concurrency *Concurrency `json:"concurrency,omitempty" doc:"how many runs with the same key run at once; for tools, not for workflows"`
+}
+
+// NewTest asks for tests of a file.
+type NewTest struct {
+	File   string `json:"file" minLength:"1" maxLength:"1024" doc:"the path of the file of tests among the files of the bundle, or of the version of the tool"`
+	Name   string `json:"name,omitempty" maxLength:"1024" doc:"only the test of this name"`
+	Record bool   `json:"record,omitempty" doc:"pass requests that no mock answers on to the real network, as far as the tool may reach it, and record the answers as mocks"`
 }
 
 // Concurrency is a limit that runs share by a key.
@@ -98,7 +107,7 @@ type Run struct {
 	Project string `json:"project"`
 	Tool    string `json:"tool" doc:"its name"`
 	Version int    `json:"version,omitempty" doc:"0 for a definition that came with the request"`
-	Kind    string `json:"kind" enum:"tool,workflow"`
+	Kind    string `json:"kind" enum:"tool,workflow,test" doc:"test for a run of tests of a tool"`
 	// Status is queued, pulling, creating or running, and then how it ended.
 	Status   run.State `json:"status"`
 	ExitCode int       `json:"exit_code" doc:"0 until the run has ended"`

@@ -101,7 +101,7 @@ func shownRunner(runner string) string {
 // was made at the same time: it ends here.
 func (d *dispatcher) connect(runner, pool string, h *api.Hello, holds map[store.Hold]store.Claimed) (*line, error) {
 	l := &line{
-		runner: runner, pool: pool, key: h.Key, labels: h.Labels, slots: h.Slots, capacity: sizeOf(h.Capacity), messages: make(chan api.Message, 2*h.Slots+16),
+		runner: runner, pool: pool, key: h.Key, labels: labelsOf(h), slots: h.Slots, capacity: sizeOf(h.Capacity), messages: make(chan api.Message, 2*h.Slots+16),
 		heard: time.Now(), quiet: d.s.lease * 2 / 3, ready: make(chan struct{}, 1), gone: make(chan struct{}), holds: map[store.Hold]held{},
 	}
 	for _, hold := range h.Holds {
@@ -491,7 +491,8 @@ func (d *dispatcher) assignClaimed(ctx context.Context, l *line, c store.Claimed
 		l.holds[h] = as
 	}
 	d.mu.Unlock()
-	if r := req.Tool.Retry; r != nil && c.Attempt > 1 {
+	if req.Tool != nil && req.Tool.Retry != nil && c.Attempt > 1 {
+		r := req.Tool.Retry
 		r.Attempts = min(r.Attempts, c.Retries+1) // those that were lost count
 	}
 	as.Request = req

@@ -74,14 +74,18 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, chan
 	if err != nil {
 		return nil, fmt.Errorf("read the request: %w", err)
 	}
-	if err := req.change(changes, env); err != nil {
-		return nil, err
-	}
 	name := knownAs(old.Tool, old.Version)
-	if err := s.mayRun(ctx, old.Project, name, req.Tool); err != nil {
-		return nil, err
+	if req.Tests != nil {
+		if len(changes.Inputs)+len(changes.Environment)+len(changes.Set) > 0 {
+			return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "the run is of tests, which have their own inputs and environment", "repeat it without changes")
+		}
+		err = s.mayTest(ctx, old.Project, name, req.Tests)
+	} else if err = req.change(changes, env); err == nil {
+		if err = s.mayRun(ctx, old.Project, name, req.Tool); err == nil {
+			err = s.maySecrets(ctx, old.Project, name, req.Tool.SecretNames())
+		}
 	}
-	if err := s.maySecrets(ctx, old.Project, name, req.Tool.SecretNames()); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	req.ID, req.Step = run.NewID(), ""
@@ -90,8 +94,11 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, chan
 	if row.Request, err = s.keepRequest(ctx, req, secret); err != nil {
 		return nil, err
 	}
-	if err := s.asks(ctx, &row, name, req.Tool); err != nil {
+	if err := s.asks(ctx, &row, name, req.Subject()); err != nil {
 		return nil, err
+	}
+	if req.Tests != nil {
+		row.Retries = 0
 	}
 	return s.enqueue(ctx, row, req.Request, secret)
 }

@@ -32,6 +32,7 @@ func (s *Server) registerRuns() {
 	huma.Register(s.api, operation("get-run", http.MethodGet, "/projects/{project}/runs/{run}", RoleViewer, "Get a run"), s.getRun)
 	huma.Register(s.api, operation("cancel-run", http.MethodPost, "/projects/{project}/runs/{run}/cancel", RoleOperator, "Ask for the end of a run"), s.cancelRun)
 	s.registerRerun()
+	s.registerTestResults()
 	huma.Register(s.api, operation("follow-run", http.MethodGet, "/projects/{project}/runs/{run}/events", RoleViewer,
 		"Follow the events of a run, as server-sent events, from its beginning or after Last-Event-ID"), s.followRun)
 }
@@ -70,6 +71,9 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err != nil {
 		return nil, err
 	}
+	if n.Test != nil {
+		return s.acceptTests(ctx, project, n, l, b, version)
+	}
 	if l.workflow != nil {
 		if n.Concurrency != nil {
 			return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "concurrency is for tools, and this is a workflow", "leave it out, and limit its tools in the project's policy")
@@ -89,7 +93,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
 		return nil, err
 	}
-	data, err := s.keepRequest(ctx, keptRequest{req, asked{n.Set, n.Bundle}}, false)
+	data, err := s.keepRequest(ctx, keptRequest{req, asked{Set: n.Set, Bundle: n.Bundle}}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +136,7 @@ func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request
 func accepted(row store.NewRun) *api.Run {
 	return &api.Run{
 		ID: row.ID, Project: row.Project, Tool: row.Tool, Version: row.Version, Kind: row.Kind, Status: run.Queued, Pool: row.Pool,
-		Labels: row.Labels, Priority: row.Priority, Needs: row.Needs, Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
+		Labels: row.Labels, Priority: row.Priority, Needs: withoutOwn(row.Needs), Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
 		Resumes: row.Resumes,
 	}
 }
@@ -161,7 +165,7 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 	if err != nil {
 		return nil, nil, 0, s.explain(err, versionText(n.Tool, n.Version))
 	}
-	if l, ok := s.tools.get(v.Digest); ok && l.workflow == nil {
+	if l, ok := s.tools.get(v.Digest); ok && l.workflow == nil && n.Test == nil {
 		return l, nil, v.Version, nil
 	}
 	b, err := bundleOf(v)
@@ -230,7 +234,7 @@ func override(t *tool.Tool, name, value string) error {
 func runOf(r store.Run) api.Run {
 	return api.Run{
 		ID: r.ID, Project: r.Project, Tool: r.Tool, Version: r.Version, Kind: r.Kind, Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason,
-		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Needs: r.Needs, Priority: r.Priority, Cancelling: r.Cancelling,
+		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Needs: withoutOwn(r.Needs), Priority: r.Priority, Cancelling: r.Cancelling,
 		Accepted: r.Accepted, AcceptedBy: r.AcceptedBy, Started: r.Started, Finished: r.Finished, LogRemoved: r.LogRemoved,
 		Events: r.Events, Lines: r.Lines, Bytes: r.EventBytes,
 		Parent: r.Parent.Run, Step: r.Parent.Step, Resumes: r.Resumes,

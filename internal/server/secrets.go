@@ -280,7 +280,7 @@ func (e *notAllowedError) Error() string {
 // sealFor opens the secrets that an attempt's tool names, and seals them for the runner's key. The audit log has each use before the
 // runner has a value. A secret that was removed since the run was accepted is left out, and the runner says so.
 func (s *Server) sealFor(ctx context.Context, l *line, as *api.Assignment) ([]byte, error) {
-	project, names := as.Project, as.Request.Tool.SecretNames()
+	project, names := as.Project, as.Request.SecretNames()
 	if len(names) == 0 {
 		return nil, nil
 	}
