@@ -16,6 +16,8 @@ type NewRun struct {
 
 	Inputs      map[string]any    `json:"inputs,omitempty" doc:"values for the args, as text or typed"`
 	Environment map[string]string `json:"environment,omitempty" doc:"variables, which override those of the tool"`
+	// Secrets are for this run alone.
+	Secrets map[string]string `json:"secrets,omitempty" maxProperties:"100" doc:"values in base64 of secrets that the tool names, instead of those of the project; for this run alone, so they are gone when it has ended"`
 	// Test has tests be carried out instead of the tool.
 	Test *NewTest `json:"test,omitempty" doc:"carry out tests of the tool, instead of the tool: as mayfly test, with their own inputs, secrets and mocks"`
 	// Set overrides the definition, as the flags of mayfly run do.
@@ -51,6 +53,7 @@ type Changes struct {
 	Inputs      map[string]any    `json:"inputs,omitempty" doc:"values for the args, instead of those of the old run"`
 	Environment map[string]string `json:"environment,omitempty" doc:"variables, instead of those of the old run"`
 	Set         map[string]string `json:"set,omitempty" doc:"overrides, instead of those of the old run"`
+	Secrets     map[string]string `json:"secrets,omitempty" maxProperties:"100" doc:"as in create-run; those that the old run was given must be given again"`
 }
 
 // Selection selects steps of a workflow. The zero Selection selects all.

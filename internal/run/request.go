@@ -37,6 +37,8 @@ type Request struct {
 	Artifacts []Artifact `json:"artifacts,omitempty"`
 	// Masked is a sealed [Handed] with secrets of earlier runs, which are masked in addition to the tool's own.
 	Masked []byte `json:"masked,omitempty"`
+	// Given are the names of the secrets that this run alone was given, instead of those of its project.
+	Given []string `json:"given,omitempty"`
 	// Grace is the time between TERM and KILL; zero kills immediately.
 	Grace time.Duration `json:"grace"`
 	// KeepFor keeps the sandbox of a failed tool; see engine.Spec.

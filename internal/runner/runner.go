@@ -367,6 +367,7 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	if as.SealFor != "" {
 		sealer = r.box.To(as.SealFor)
 	}
+	allowed = allowed.Given(req.Given)
 	end := &ending{emit: emit}
 	defer end.release()
 	result, err := r.o.Carry(Carriage{as.Tool, secrets, sealer, allowed}).Run(ctx, req, run.Watch{Emit: end.add, Kill: killed})

@@ -83,7 +83,7 @@ func (s *Server) askedOfTool(ctx context.Context, r store.Run, data []byte, out 
 	if err != nil {
 		return err
 	}
-	out.Bundle, out.Set, out.GraceSeconds, out.Hidden = req.Asked.Bundle, req.Asked.Set, req.Grace.Seconds(), hidden
+	out.Bundle, out.Set, out.Secrets, out.GraceSeconds, out.Hidden = req.Asked.Bundle, req.Asked.Set, req.Given, req.Grace.Seconds(), hidden
 	given(req.Inputs, req.Environment, hidden, out)
 	if len(req.Shared) > 0 {
 		out.Shared = variables(req.Shared, hidden)

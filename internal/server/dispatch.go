@@ -253,18 +253,18 @@ func (d *dispatcher) placed(ctx context.Context, l *line, n store.NewRun, req *r
 	d.assign(ctx, l, &api.Assignment{
 		Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req,
 		Traceparent: d.s.traces.Parent(n.ID, n.Parent.Run),
-	}, secret)
+	}, secret, n.Secrets)
 }
 
-// assign gives a runner an attempt that it holds, with the secrets of its tool; secret says that the request may have one, too. If
-// they can't be sealed for the runner, the attempt has a problem that the runner reports as its result.
-func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment, secret bool) {
+// assign gives a runner an attempt that it holds, with the secrets of its tool, of which some may be given; secret says that the request may
+// have one, too. If they can't be sealed for the runner, the attempt has a problem that the runner reports as its result.
+func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment, secret bool, given []byte) {
 	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
 	err := d.s.assignPolicy(ctx, as)
 	if err != nil {
 		d.s.log.Error("read the project's policy", "run", as.Run, "error", err)
 		as.Problem = "the server can't read the project's policy; its log has the reason"
-	} else if as.Secrets, err = d.s.sealFor(ctx, l, as); err == nil {
+	} else if as.Secrets, err = d.s.sealFor(ctx, l, as, given); err == nil {
 		err = d.s.sealRequest(ctx, l.key, as, secret)
 	}
 	if err != nil && as.Problem == "" {
@@ -496,5 +496,5 @@ func (d *dispatcher) assignClaimed(ctx context.Context, l *line, c store.Claimed
 		r.Attempts = min(r.Attempts, c.Retries+1) // those that were lost count
 	}
 	as.Request = req
-	d.assign(ctx, l, as, secret)
+	d.assign(ctx, l, as, secret, c.Secrets)
 }

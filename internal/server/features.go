@@ -15,11 +15,13 @@ const (
 	ownLabels = "mayfly:"
 	// needsTests is for runs of tests. An earlier runner has nothing to run of one, and says so.
 	needsTests = ownLabels + "tests"
+	// needsSecrets is for runs that were given secrets. An earlier server would take those of the project.
+	needsSecrets = ownLabels + "secrets"
 )
 
 // labelsOf are the labels of a runner, with those for what it and this server know.
 func labelsOf(h *api.Hello) []string {
-	all := withoutOwn(h.Labels)
+	all := append(withoutOwn(h.Labels), needsSecrets)
 	if h.Tests {
 		all = append(all, needsTests)
 	}

@@ -78,6 +78,9 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 		if n.Concurrency != nil {
 			return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "concurrency is for tools, and this is a workflow", "leave it out, and limit its tools in the project's policy")
 		}
+		if len(n.Secrets) > 0 {
+			return nil, noneForWorkflows()
+		}
 		return s.acceptWorkflow(ctx, project, n, *b, version)
 	}
 	if sel := n.Selection; sel.From != "" || sel.Only != "" || len(sel.Skip) > 0 {
@@ -87,10 +90,14 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mayRun(ctx, project, n.Tool, req.Tool); err != nil {
+	sealed, err := s.give(ctx, req, n.Secrets)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
+	if err := s.mayRun(ctx, project, n.Tool, req.Tool, req.Given); err != nil {
+		return nil, err
+	}
+	if err := s.maySecrets(ctx, project, n.Tool, keptSecrets(req)); err != nil {
 		return nil, err
 	}
 	data, err := s.keepRequest(ctx, keptRequest{req, asked{Set: n.Set, Bundle: n.Bundle}}, false)
@@ -99,7 +106,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	}
 	row := store.NewRun{
 		ID: req.ID, Project: project, Tool: req.Tool.Name, Version: version, Kind: l.kind(), Pool: n.Pool, Needs: n.Runner,
-		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name, Limits: keyLimit(project, n.Concurrency),
+		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name, Limits: keyLimit(project, n.Concurrency), Secrets: sealed,
 	}
 	if n.Tool != "" {
 		row.Tool = n.Tool
@@ -107,6 +114,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if row.Pool == "" {
 		row.Pool = defaultPool
 	}
+	needGiven(&row)
 	if err := s.asks(ctx, &row, n.Tool, req.Tool); err != nil {
 		return nil, err
 	}
@@ -115,7 +123,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 
 // enqueue makes a run durable, and gives it to a runner if one has room.
 func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request, secret bool) (*api.Run, error) {
-	subjectOf(ctx, row)
+	subjectOf(ctx, row, req.Given)
 	out := accepted(row)
 	s.answerWith(ctx, false, func(any) any { return out })
 	err := s.pool.accept(ctx, row, req, secret, func(runner string) (err error) {
@@ -141,12 +149,13 @@ func accepted(row store.NewRun) *api.Run {
 	}
 }
 
-// subjectOf says in the audit log what a run is of.
-func subjectOf(ctx context.Context, row store.NewRun) {
+// subjectOf says in the audit log what a run is of, and which secrets it was given.
+func subjectOf(ctx context.Context, row store.NewRun, given []string) {
+	secrets := strings.Join(given, ",")
 	if row.Version > 0 {
-		subject(ctx, "runs/"+row.ID, row.Kind, row.Tool, "version", strconv.Itoa(row.Version))
+		subject(ctx, "runs/"+row.ID, row.Kind, row.Tool, "version", strconv.Itoa(row.Version), "secrets", secrets)
 	} else {
-		subject(ctx, "runs/"+row.ID, "definition", row.Tool)
+		subject(ctx, "runs/"+row.ID, "definition", row.Tool, "secrets", secrets)
 	}
 }
 

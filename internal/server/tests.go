@@ -40,7 +40,11 @@ func (s *Server) acceptTests(ctx context.Context, project string, n *api.NewRun,
 		return nil, err
 	}
 	req := &run.Request{ID: run.NewID(), Project: project, Tests: tests, Grace: grace(n)}
-	if err := s.mayTest(ctx, project, n.Tool, tests); err != nil {
+	sealed, err := s.give(ctx, req, n.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mayTest(ctx, project, n.Tool, req); err != nil {
 		return nil, err
 	}
 	data, err := s.keepRequest(ctx, keptRequest{req, asked{Bundle: n.Bundle, Test: n.Test}}, false)
@@ -50,6 +54,7 @@ func (s *Server) acceptTests(ctx context.Context, project string, n *api.NewRun,
 	row := store.NewRun{
 		ID: req.ID, Project: project, Tool: tests.Tool.Name, Version: version, Kind: kindTest, Pool: n.Pool, Needs: append(slices.Clone(n.Runner), needsTests),
 		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name, Limits: keyLimit(project, n.Concurrency),
+		Secrets: sealed,
 	}
 	if n.Tool != "" {
 		row.Tool = n.Tool
@@ -57,6 +62,7 @@ func (s *Server) acceptTests(ctx context.Context, project string, n *api.NewRun,
 	if row.Pool == "" {
 		row.Pool = defaultPool
 	}
+	needGiven(&row)
 	if err := s.asks(ctx, &row, n.Tool, tests.Tool); err != nil {
 		return nil, err
 	}
@@ -92,11 +98,11 @@ func wrongTest(where, text, remedy string) error {
 }
 
 // mayTest checks that a project allows the tool of tests, and the secrets that the tests get. A secret that isn't there is the tests' own failure.
-func (s *Server) mayTest(ctx context.Context, project, name string, tests *run.Tests) error {
-	if err := s.mayRun(ctx, project, name, tests.Tool); err != nil {
+func (s *Server) mayTest(ctx context.Context, project, name string, req *run.Request) error {
+	if err := s.mayRun(ctx, project, name, req.Tests.Tool, req.Given); err != nil {
 		return err
 	}
-	for _, secret := range tests.Secrets {
+	for _, secret := range keptSecrets(req) {
 		switch _, err := s.store.Secret(ctx, project, secret); {
 		case errors.Is(err, store.ErrNotFound):
 			continue
