@@ -62,6 +62,9 @@ func TestGiven(t *testing.T) {
 			t.Errorf("%q, %+v, want %q", log, result, want)
 		}
 		asked, err := s.client.Request(t.Context(), "p", r.ID)
+		if kept, err := s.db.Run(t.Context(), "p", r.ID); err != nil || fmt.Sprint(kept.Needs) != "[mayfly:secrets]" {
+			t.Errorf("an earlier server may hand it out: it needs %q, %v", kept.Needs, err)
+		}
 		if err != nil || fmt.Sprint(asked.Secrets) != "[a]" || len(r.Needs) > 0 {
 			t.Errorf("asked for %+v, %v", asked, err)
 		}

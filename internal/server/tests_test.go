@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 // files are a bundle of files, the first of which is the definition.
@@ -89,6 +91,30 @@ func TestRefusedTests(t *testing.T) {
 		var p *api.Problem
 		if (err == nil) != (name != "") || err != nil && (!errors.As(err, &p) || p.Reason != run.CodeForbidden) {
 			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// TestTestsOnce has tests, also repeated ones, be carried out once: one that is lost isn't given to another runner, whatever its tool says.
+func TestTestsOnce(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, RoleAdmin)
+	one, err := c.CreateRun(t.Context(), "own", &api.NewRun{
+		Bundle: r.files(t, "t.yaml", oneTool+"retry: {attempts: 3}\n", "x_test.yaml", "tool: t\ntests: [{name: a}]\n"), Test: &api.NewTest{File: "x_test.yaml"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Rerun(t.Context(), "own", one.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.store.Claim(t.Context(), store.Claim{Lessee: store.Lessee{Runner: "r", Lease: time.Minute}, Pool: defaultPool, Labels: []string{needsTests}, Free: store.Unbounded(), Most: 9})
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for _, c := range got {
+		if c.Retries != 0 {
+			t.Errorf("%s is given to %d others", c.Run, c.Retries)
 		}
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tempdir"
-	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
 	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
@@ -145,7 +144,7 @@ func (t *tests) all(ctx context.Context, runner *local.Runner, jobs []tooltest.J
 		if ctx.Err() != nil {
 			res = tooltest.NotRun(&jobs[i])
 		} else {
-			fmt.Fprintf(t.stdout, "::group::%s\n", textsafe.Line([]byte(jobs[i].Test.Name)))
+			fmt.Fprintf(t.stdout, "::group::%s\n", jobs[i].Test.Name)
 			t.stdout.Flush()
 			res = tester.Run(ctx, jobs[i].Suite, jobs[i].Test)
 			t.endOutput()
