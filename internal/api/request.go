@@ -12,6 +12,11 @@ type RunRequest struct {
 	// Hidden says that values are masked.
 	Hidden bool `json:"hidden,omitempty" doc:"the values of inputs, environment and shared may have been made of secrets, so that each is ***"`
 
+	Secrets []string `json:"secrets,omitempty" doc:"the names of the secrets that this run alone was given; their values aren't kept"`
+
+	Test  *NewTest `json:"test,omitempty" doc:"of a run of tests: what was asked for"`
+	Tests []string `json:"tests,omitempty" doc:"of a run of tests: the names of the tests that it carries out, in order"`
+
 	Set          map[string]string `json:"set,omitempty" doc:"what overrides the definition"`
 	GraceSeconds float64           `json:"grace_seconds" doc:"between TERM and KILL"`
 	Selection

@@ -16,6 +16,10 @@ type NewRun struct {
 
 	Inputs      map[string]any    `json:"inputs,omitempty" doc:"values for the args, as text or typed"`
 	Environment map[string]string `json:"environment,omitempty" doc:"variables, which override those of the tool"`
+	// Secrets are for this run alone.
+	Secrets map[string]string `json:"secrets,omitempty" maxProperties:"100" doc:"values in base64 of secrets that the tool names, instead of those of the project; for this run alone, so they are gone when it has ended"`
+	// Test has tests be carried out instead of the tool.
+	Test *NewTest `json:"test,omitempty" doc:"carry out tests of the tool, instead of the tool: as mayfly test, with their own inputs, secrets and mocks"`
 	// Set overrides the definition, as the flags of mayfly run do.
 	Set          map[string]string `json:"set,omitempty" doc:"overrides by name: timeout, user, network, cpu, memory, disk, pids, nofile, bandwidth"`
 	GraceSeconds *float64          `json:"grace_seconds,omitempty" minimum:"0" maximum:"86400" doc:"between TERM and KILL; 10 by default"`
@@ -31,6 +35,13 @@ type NewRun struct {
 	Concurrency *Concurrency `json:"concurrency,omitempty" doc:"how many runs with the same key run at once; for tools, not for workflows"`
 }
 
+// NewTest asks for tests of a file.
+type NewTest struct {
+	File   string `json:"file" minLength:"1" maxLength:"1024" doc:"the path of the file of tests among the files of the bundle, or of the version of the tool"`
+	Name   string `json:"name,omitempty" maxLength:"1024" doc:"only the test of this name"`
+	Record bool   `json:"record,omitempty" doc:"pass requests that no mock answers on to the real network, as far as the tool may reach it, and record the answers as mocks"`
+}
+
 // Concurrency is a limit that runs share by a key.
 type Concurrency struct {
 	Key   string `json:"key" minLength:"1" maxLength:"253" doc:"a text of your own, such as deploy-production"`
@@ -42,6 +53,7 @@ type Changes struct {
 	Inputs      map[string]any    `json:"inputs,omitempty" doc:"values for the args, instead of those of the old run"`
 	Environment map[string]string `json:"environment,omitempty" doc:"variables, instead of those of the old run"`
 	Set         map[string]string `json:"set,omitempty" doc:"overrides, instead of those of the old run"`
+	Secrets     map[string]string `json:"secrets,omitempty" maxProperties:"100" doc:"as in create-run; those that the old run was given must be given again"`
 }
 
 // Selection selects steps of a workflow. The zero Selection selects all.
@@ -98,7 +110,7 @@ type Run struct {
 	Project string `json:"project"`
 	Tool    string `json:"tool" doc:"its name"`
 	Version int    `json:"version,omitempty" doc:"0 for a definition that came with the request"`
-	Kind    string `json:"kind" enum:"tool,workflow"`
+	Kind    string `json:"kind" enum:"tool,workflow,test" doc:"test for a run of tests of a tool"`
 	// Status is queued, pulling, creating or running, and then how it ended.
 	Status   run.State `json:"status"`
 	ExitCode int       `json:"exit_code" doc:"0 until the run has ended"`

@@ -33,6 +33,8 @@ type Hello struct {
 	Capacity Capacity `json:"capacity,omitzero"`
 	// Key is an age recipient (X25519): the secrets of its attempts are encrypted for it.
 	Key string `json:"key"`
+	// Tests says that it knows requests with tests. Another runner gets none: it has nothing to run of them.
+	Tests bool `json:"tests,omitempty"`
 	// Holds are the attempts that it has from before, if it had lost its connection.
 	Holds []Holding `json:"holds,omitempty"`
 }

@@ -211,7 +211,8 @@ func newRerunCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use: "rerun RUN", Short: "Run on a server the same as an earlier run", Args: cobra.ExactArgs(1),
 		Long: `Run on a server the same as an earlier run: the same definition and inputs, also if the tool has a newer version. Flags change single
-inputs, variables and settings; what they don't name stays as it was.`,
+inputs, variables and settings; what they don't name stays as it was. Secrets that the earlier run was given with --secret aren't kept:
+give them again.`,
 		Example: `  mayfly rerun 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly rerun 01a20974-721d-7515-b4bb-132b84d3651b --arg version=1.3 --memory 1Gi`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -221,6 +222,9 @@ inputs, variables and settings; what they don't name stays as it was.`,
 				err = &usageError{command: c.CommandPath(), err: wrong.err}
 			}
 			if err != nil {
+				return err
+			}
+			if changes.Secrets, err = f.givenSecrets(c.Context(), s, c.CommandPath()); err != nil {
 				return err
 			}
 			r, err := f.where.mustOpen("mayfly rerun")
@@ -236,6 +240,7 @@ inputs, variables and settings; what they don't name stays as it was.`,
 		},
 	}
 	f.addValues(c.Flags())
+	f.addSecrets(c.Flags())
 	f.where.add(c.Flags())
 	c.Flags().BoolVar(&f.detach, "detach", false, "print the run's id, with --json the run, and don't wait for it")
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print only the tool's own output")

@@ -58,10 +58,14 @@ func (f *runFlags) addValues(fl *pflag.FlagSet) {
 	}
 }
 
+func (f *runFlags) addSecrets(fl *pflag.FlagSet) {
+	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
+}
+
 func (f *runFlags) add(fl *pflag.FlagSet) {
 	f.addValues(fl)
 	fl.StringVar(&f.image, "image", "", "`IMAGE` to run, with the command after --, instead of a file")
-	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
+	f.addSecrets(fl)
 	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is stopped; 0 kills it immediately")
 	fl.StringVar(&f.pull, "pull", "missing", "when to pull the image: `missing`, always or never")
 	jsonFlag(fl, &f.json, "print events as JSON, one per line")

@@ -37,12 +37,12 @@ func (f *runFlags) resumeRemote(ctx context.Context, s streams, r *remote.Remote
 		return err
 	}
 	given := len(f.args) > 0 || len(f.env) > 0 || f.envFile != "" || f.timeout != "" || f.user != "" || f.network != "" || f.grace != run.DefaultGrace ||
-		f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != "" || len(f.labels) > 0 || f.priority != 0
+		len(f.secrets) > 0 || f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != "" || len(f.labels) > 0 || f.priority != 0
 	for _, value := range f.resources {
 		given = given || *value != ""
 	}
 	if given {
-		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, grace, user, network, resources, pool, labels, priority and concurrency key; " +
+		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, secrets, timeout, grace, user, network, resources, pool, labels, priority and concurrency key; " +
 			"start the workflow again to give others")
 	}
 	one, err := r.Resume(ctx, r.Project, f.resume, &api.Selection{From: f.from, Only: f.only, Skip: f.skip})
@@ -165,6 +165,9 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 	if n.Labels, err = labels(f.labels); err != nil {
 		return nil, &usageError{command: "mayfly run", err: err}
 	}
+	if n.Secrets, err = f.givenSecrets(ctx, s, "mayfly run"); err != nil {
+		return nil, err
+	}
 	if f.concurrency != "" {
 		key, text, _ := strings.Cut(f.concurrency, "=")
 		limit, err := strconv.Atoi(text)
@@ -249,7 +252,6 @@ func (f *runFlags) checkRemote() error {
 	}{
 		{"interactive", "a run on a server goes on without this command, which has its standard input", f.interactive},
 		{"tty", "a run on a server goes on without this terminal", f.tty},
-		{"secret", "tools on a server get the secrets of their project: mayfly secret set NAME", len(f.secrets) > 0},
 		{"keep-on-failure", "the sandbox would be kept on the machine of a runner, where mayfly shell doesn't reach it", f.keepOnFailure},
 		{"dry-run", "mayfly validate checks a definition, and the run of its tool shows the rest", f.dryRun},
 		{"pull", "a runner pulls the images that it doesn't have", f.pull != "missing"},

@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -24,6 +27,30 @@ func (f *runFlags) checkSecretFlags(tools ...*tool.Tool) error {
 		return runUsage("%s", why)
 	}
 	return nil
+}
+
+// givenSecrets reads the values of the --secret flags of a command for a run of a server, which has them in base64.
+func (f *runFlags) givenSecrets(ctx context.Context, s streams, command string) (map[string]string, error) {
+	if len(f.secrets) == 0 {
+		return nil, nil
+	}
+	given, err := secret.ParseFlags(f.secrets, s.in)
+	if err != nil {
+		return nil, &usageError{command: command, err: err}
+	}
+	if err := given.Missing(); err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, name := range given.Names() {
+		value, err := given.Get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = base64.StdEncoding.EncodeToString(value)
+		clear(value)
+	}
+	return out, nil
 }
 
 func secretNames(tools []*tool.Tool) []string {

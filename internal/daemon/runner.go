@@ -28,6 +28,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/runner"
 	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/testrun"
 	"github.com/mayfly-run/mayfly/internal/trace"
 )
 
@@ -72,7 +73,7 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 	o.Carry = func(c runner.Carriage) run.Runner {
 		one := *carry
 		one.Secrets, one.Sealer, one.Policy = c.Secrets, c.Sealer, carry.Policy.For(c.Tool).With(c.Policy.For(c.Tool))
-		return &one
+		return &testrun.Runner{Runner: &one}
 	}
 	if sweeper, ok := carry.Engine.(engine.Sweeper); ok {
 		o.Sweep = sweeper.Sweep

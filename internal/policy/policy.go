@@ -47,6 +47,7 @@ type Policy struct {
 	readOnly                       bool
 	atOnce                         atOnce
 	secrets                        map[string][]string // patterns of secrets by patterns of tools
+	given                          []string            // secrets that the rules aren't about
 	at                             map[string]shape.Position
 
 	of    string    // whose it is, if it isn't this host's

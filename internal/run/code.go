@@ -12,6 +12,7 @@ const (
 	CodeCancelled     Code = "cancelled"
 	CodeOutOfMemory   Code = "out_of_memory"
 	CodeInvalidOutput Code = "invalid_output"
+	CodeTestFailed    Code = "test_failed"
 	CodeSkipped       Code = "skipped"
 	CodeSandboxLost   Code = "sandbox_lost"
 
@@ -96,6 +97,7 @@ func Codes() []CodeInfo {
 		{CodeCancelled, "130", "whoever started it ended it", "the run"},
 		{CodeOutOfMemory, "137", "the tool used all of its memory, sockets or file locks", "the kernel"},
 		{CodeInvalidOutput, failure, "the tool succeeded, but wrote an output wrongly or not at all", "the run"},
+		{CodeTestFailed, "1", "a test that a server has carried out failed", "the run"},
 		{CodeSkipped, "0", "a workflow's step did not run: its condition is false, or a step before it failed", "the workflow"},
 		{CodeSandboxLost, failure, "the sandbox vanished", "the engine"},
 

@@ -78,6 +78,12 @@ const (
 	TypeResult     = "result"
 )
 
+// These are types of events that only a run of tests has, as [Other]: package tooltest/report has their fields.
+const (
+	TypeTest     = "test"
+	TypeRecorded = "recorded"
+)
+
 // payload returns the event's type and the pointer that is set.
 func (e *Event) payload() (string, any) {
 	switch {

@@ -20,6 +20,8 @@ type Request struct {
 	// ID is the run's id; if empty, the runner makes a new UUIDv7.
 	ID   string     `json:"id,omitempty"`
 	Tool *tool.Tool `json:"tool"`
+	// Tests, unless nil, are carried out instead of Tool, which is nil then. Only package testrun knows them.
+	Tests *Tests `json:"tests,omitempty"`
 	// Step is the step of a workflow that the tool runs for, if any.
 	Step string `json:"step,omitempty"`
 	// Project is the owner of the tool's caches, together with the tool's name. If it is empty, the owner is the tool's
@@ -35,6 +37,8 @@ type Request struct {
 	Artifacts []Artifact `json:"artifacts,omitempty"`
 	// Masked is a sealed [Handed] with secrets of earlier runs, which are masked in addition to the tool's own.
 	Masked []byte `json:"masked,omitempty"`
+	// Given are the names of the secrets that this run alone was given, instead of those of its project.
+	Given []string `json:"given,omitempty"`
 	// Grace is the time between TERM and KILL; zero kills immediately.
 	Grace time.Duration `json:"grace"`
 	// KeepFor keeps the sandbox of a failed tool; see engine.Spec.

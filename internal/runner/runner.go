@@ -193,7 +193,7 @@ func final(err error) bool {
 func (r *Runner) hello() *api.Hello {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Capacity: r.o.Capacity, Key: r.box.Recipient()}
+	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Capacity: r.o.Capacity, Key: r.box.Recipient(), Tests: true}
 	for hold := range r.holds {
 		h.Holds = append(h.Holds, hold)
 	}
@@ -336,8 +336,8 @@ func (r *Runner) begin(ctx context.Context, as *api.Assignment) {
 
 // nameOf is the name of an attempt's tool, or empty if that is sealed.
 func nameOf(as *api.Assignment) string {
-	if as.Tool == "" && as.Request != nil && as.Request.Tool != nil {
-		return as.Request.Tool.Name
+	if as.Tool == "" && as.Request != nil && as.Request.Subject() != nil {
+		return as.Request.Subject().Name
 	}
 	return as.Tool
 }
@@ -367,6 +367,7 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	if as.SealFor != "" {
 		sealer = r.box.To(as.SealFor)
 	}
+	allowed = allowed.Given(req.Given)
 	end := &ending{emit: emit}
 	defer end.release()
 	result, err := r.o.Carry(Carriage{as.Tool, secrets, sealer, allowed}).Run(ctx, req, run.Watch{Emit: end.add, Kill: killed})
@@ -429,10 +430,10 @@ func (r *Runner) request(ctx context.Context, as *api.Assignment) (*run.Request,
 			return nil, fmt.Errorf("read the attempt's request: %w", err)
 		}
 	}
-	if req == nil || req.Tool == nil {
+	if req == nil || req.Subject() == nil {
 		return nil, errors.New("the server sent an attempt without a tool")
 	}
-	req.Tool.Source.Dir = "" // a folder of another machine
+	req.Subject().Source.Dir = "" // a folder of another machine
 	// What is left of the attempt before, whose runner was killed, may still be on this machine.
 	if req.ID = as.Run; as.Attempt > 1 {
 		req.ID = fmt.Sprintf("%s-a%d", as.Run, as.Attempt)
@@ -506,8 +507,11 @@ func policyOf(as *api.Assignment) (*policy.Policy, error) {
 // fetch gets the contents that a run needs and that aren't here.
 func (r *Runner) fetch(ctx context.Context, req *run.Request) error {
 	digests := []string{}
-	if d := req.Tool.Source.Files; d != "" {
+	if d := req.Subject().Source.Files; d != "" {
 		digests = append(digests, d)
+	}
+	if req.Tests != nil {
+		digests = append(digests, req.Tests.Files)
 	}
 	for _, a := range req.Artifacts {
 		if !a.Made {

@@ -35,6 +35,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
+	"github.com/mayfly-run/mayfly/internal/testrun"
 	"github.com/mayfly-run/mayfly/internal/trace"
 )
 
@@ -152,7 +153,7 @@ func (s *site) startRunner(name string, labels []string, to runner.Server) (stop
 		Carry: func(c runner.Carriage) run.Runner {
 			one := *carry
 			one.Secrets, one.Sealer, one.Policy = c.Secrets, c.Sealer, c.Policy.For(c.Tool)
-			return &one
+			return &testrun.Runner{Runner: &one}
 		},
 	})
 	if err != nil {

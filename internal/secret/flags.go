@@ -60,6 +60,9 @@ func (f *Flags) Missing() error {
 	return errors.Join(errs...)
 }
 
+// Names returns the names of the secrets, sorted.
+func (f *Flags) Names() []string { return slices.Sorted(maps.Keys(f.given)) }
+
 // Get implements [Source].
 func (f *Flags) Get(ctx context.Context, name string) ([]byte, error) {
 	o := f.given[name]

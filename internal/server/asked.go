@@ -36,7 +36,7 @@ func (s *Server) getRequest(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
-	out := &api.RunRequest{Version: r.Version, Pool: r.Pool, Runner: r.Needs, Labels: r.Labels, Priority: r.Priority}
+	out := &api.RunRequest{Version: r.Version, Pool: r.Pool, Runner: withoutOwn(r.Needs), Labels: r.Labels, Priority: r.Priority}
 	if r.Version > 0 {
 		out.Tool = r.Tool
 	}
@@ -83,15 +83,18 @@ func (s *Server) askedOfTool(ctx context.Context, r store.Run, data []byte, out 
 	if err != nil {
 		return err
 	}
-	out.Bundle, out.Set, out.GraceSeconds, out.Hidden = req.Asked.Bundle, req.Asked.Set, req.Grace.Seconds(), hidden
+	out.Bundle, out.Set, out.Secrets, out.GraceSeconds, out.Hidden = req.Asked.Bundle, req.Asked.Set, req.Given, req.Grace.Seconds(), hidden
 	given(req.Inputs, req.Environment, hidden, out)
 	if len(req.Shared) > 0 {
 		out.Shared = variables(req.Shared, hidden)
 	}
-	if req.Tool == nil {
+	if out.Test = req.Asked.Test; req.Tests != nil {
+		out.Tests = req.Tests.Names
+	}
+	if req.Subject() == nil {
 		return nil
 	}
-	out.Definition, err = s.definition(ctx, r.Project, knownAs(r.Tool, r.Version), req.Tool)
+	out.Definition, err = s.definition(ctx, r.Project, knownAs(r.Tool, r.Version), req.Subject())
 	return err
 }
 

@@ -101,7 +101,7 @@ func shownRunner(runner string) string {
 // was made at the same time: it ends here.
 func (d *dispatcher) connect(runner, pool string, h *api.Hello, holds map[store.Hold]store.Claimed) (*line, error) {
 	l := &line{
-		runner: runner, pool: pool, key: h.Key, labels: h.Labels, slots: h.Slots, capacity: sizeOf(h.Capacity), messages: make(chan api.Message, 2*h.Slots+16),
+		runner: runner, pool: pool, key: h.Key, labels: labelsOf(h), slots: h.Slots, capacity: sizeOf(h.Capacity), messages: make(chan api.Message, 2*h.Slots+16),
 		heard: time.Now(), quiet: d.s.lease * 2 / 3, ready: make(chan struct{}, 1), gone: make(chan struct{}), holds: map[store.Hold]held{},
 	}
 	for _, hold := range h.Holds {
@@ -253,18 +253,18 @@ func (d *dispatcher) placed(ctx context.Context, l *line, n store.NewRun, req *r
 	d.assign(ctx, l, &api.Assignment{
 		Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req,
 		Traceparent: d.s.traces.Parent(n.ID, n.Parent.Run),
-	}, secret)
+	}, secret, n.Secrets)
 }
 
-// assign gives a runner an attempt that it holds, with the secrets of its tool; secret says that the request may have one, too. If
-// they can't be sealed for the runner, the attempt has a problem that the runner reports as its result.
-func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment, secret bool) {
+// assign gives a runner an attempt that it holds, with the secrets of its tool, of which some may be given; secret says that the request may
+// have one, too. If they can't be sealed for the runner, the attempt has a problem that the runner reports as its result.
+func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment, secret bool, given []byte) {
 	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
 	err := d.s.assignPolicy(ctx, as)
 	if err != nil {
 		d.s.log.Error("read the project's policy", "run", as.Run, "error", err)
 		as.Problem = "the server can't read the project's policy; its log has the reason"
-	} else if as.Secrets, err = d.s.sealFor(ctx, l, as); err == nil {
+	} else if as.Secrets, err = d.s.sealFor(ctx, l, as, given); err == nil {
 		err = d.s.sealRequest(ctx, l.key, as, secret)
 	}
 	if err != nil && as.Problem == "" {
@@ -491,9 +491,10 @@ func (d *dispatcher) assignClaimed(ctx context.Context, l *line, c store.Claimed
 		l.holds[h] = as
 	}
 	d.mu.Unlock()
-	if r := req.Tool.Retry; r != nil && c.Attempt > 1 {
+	if req.Tool != nil && req.Tool.Retry != nil && c.Attempt > 1 {
+		r := req.Tool.Retry
 		r.Attempts = min(r.Attempts, c.Retries+1) // those that were lost count
 	}
 	as.Request = req
-	d.assign(ctx, l, as, secret)
+	d.assign(ctx, l, as, secret, c.Secrets)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/run"
+	tooltest "github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // The JSON of a run.Event has the fields of its type beside those of all events, which no other Go type has. Later versions may have new fields and
@@ -34,20 +35,41 @@ var eventTypes = map[string]struct {
 	run.TypeConnection: {"ConnectionEvent", reflect.TypeFor[engine.Connection]()},
 	run.TypeDropped:    {"DroppedEvent", reflect.TypeFor[run.Dropped]()},
 	run.TypeResult:     {"ResultEvent", reflect.TypeFor[run.Result]()},
+	run.TypeTest:       {"TestEvent", reflect.TypeFor[tooltest.Event]()},
+	run.TypeRecorded:   {"RecordedEvent", reflect.TypeFor[tooltest.Recorded]()},
 }
 
 // eventSchema describes events with this type and, beside their heads, these fields.
 func eventSchema(all huma.Registry, kind *huma.Schema, of *huma.Schema) *huma.Schema {
 	head := huma.SchemaFromType(all, reflect.TypeFor[eventHead]())
-	one := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Properties: map[string]*huma.Schema{"type": kind}, Required: []string{"type"}}
+	one := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Properties: map[string]*huma.Schema{}, Required: []string{"type"}}
 	for _, from := range []*huma.Schema{head, of} {
 		maps.Copy(one.Properties, from.Properties)
 		one.Required = append(one.Required, from.Required...)
 	}
+	one.Properties["type"] = kind // a test's result has its own
+	one.Required = slices.Compact(slices.Sorted(slices.Values(one.Required)))
 	return one
 }
 
 const components = "#/components/schemas/"
+
+// testNames are the names of what tests have in the description: others have types of these names.
+var testNames = map[string]string{
+	"report.Event": "TestResult", "report.Failure": "TestFailure", "report.StepResult": "TestStep", "report.Recorded": "RecordedFile",
+	"shape.Problem": "WrongPlace", "httpmock.Request": "MockedRequest", "httpmock.Refusal": "RefusedConnection", "commandmock.Call": "MockedCall",
+}
+
+// schemaName is the name of a type in the description.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if name, ok := testNames[t.String()]; ok {
+		return name
+	}
+	return huma.DefaultSchemaNamer(t, hint)
+}
 
 // describeEvents adds the events to the description's components: Event is any of them, SentEvent one in a stream of server-sent events, and SentList and SentDrafts are
 // lists in such a stream.
@@ -73,6 +95,11 @@ func describeEvents(all huma.Registry) {
 	result := all.Map()["ResultEvent"]
 	for _, name := range []string{"handed", "artifacts"} { // events don't have them
 		delete(result.Properties, name)
+	}
+	for _, name := range []string{"TestEvent", "TestResult"} {
+		of := all.Map()[name].Properties
+		of["status"].Enum = []any{tooltest.Passed, tooltest.Failed, tooltest.Errored}
+		of["result"] = &huma.Schema{AnyOf: []*huma.Schema{of["result"], {Type: "null"}}} // of a test that wasn't run
 	}
 	states := []any{run.Queued, run.Pulling, run.Creating, run.Running}
 	all.Map()["StateEvent"].Properties["state"].Enum = append(states, endsOf()...)

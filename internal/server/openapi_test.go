@@ -15,8 +15,12 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/commandmock"
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	tooltest "github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // description is the API's description as a client reads it. It compiles schemas in it.
@@ -164,6 +168,28 @@ func TestDescribesEvents(t *testing.T) {
 			e.Other = &run.Other{Type: "later", Fields: map[string]json.RawMessage{"a": []byte("1")}}
 		}),
 	}
+	for _, one := range []tooltest.Result{
+		{Type: "test", Name: "n", File: "f", Status: "error", Error: "x", Code: run.CodeError, Problems: []shape.Problem{{Text: "x"}}},
+		{
+			Name: "n", File: "f", Line: 1, Tool: "t", Status: "failed", Failures: []tooltest.Failure{{Kind: "stdout", Message: "m", Diff: "d"}}, Notes: []string{"n"},
+			Result: &run.Result{Status: run.Failed}, StdoutBase64: []byte{0xff}, Requests: []httpmock.Request{{Method: "GET", Headers: map[string][]string{"A": {"b"}}}},
+			Refused: []httpmock.Refusal{{Host: "h"}}, Calls: []commandmock.Call{{Command: "c", StdinBase64: []byte{0xff}}}, Connections: []engine.Connection{{Protocol: "tcp"}},
+			UnusedMocks: []string{"http[0]"}, Recorded: "f.mocks.yaml",
+		},
+	} {
+		other, err := tooltest.NewEvent(&one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, with(func(e *run.Event) { e.Other = other }))
+	}
+	for _, content := range []string{"a", "\xff", strings.Repeat("a", tooltest.MaxEvent)} {
+		other, err := tooltest.NewRecorded("f", []byte(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, with(func(e *run.Event) { e.Other = other }))
+	}
 	for _, e := range all {
 		text, err := json.Marshal(e)
 		if err == nil {
@@ -175,7 +201,7 @@ func TestDescribesEvents(t *testing.T) {
 	}
 	const start = `{"seq":1,"time":"2026-01-31T12:00:00Z","run":"r",`
 	for _, text := range []string{
-		"{}", start + `"type":"log"}`, start + `"type":"log","stream":"both","data":"x"}`, start + `"type":"state","state":"asleep"}`, start + `"type":"result","status":"running"}`,
+		"{}", start + `"type":"log"}`, start + `"type":"log","stream":"both","data":"x"}`, start + `"type":"state","state":"asleep"}`, start + `"type":"result","status":"running"}`, start + `"type":"test","name":"n"}`,
 		start + `"type":"A B"}`, `{"seq":0,"time":"2026-01-31T12:00:00Z","run":"r","type":"later"}`, `{"seq":1,"time":"today","run":"r","type":"later"}`,
 	} {
 		if err := d.wrong("/components/schemas/Event", []byte(text)); err == nil {

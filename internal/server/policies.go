@@ -150,14 +150,14 @@ func (s *Server) policy(ctx context.Context, project string) (cachedPolicy, erro
 	})
 }
 
-// mayRun checks that a project's policy allows a tool. name is what the server knows it by, and empty for a definition that came with the
-// request.
-func (s *Server) mayRun(ctx context.Context, project, name string, t *tool.Tool) error {
+// mayRun checks that a project's policy allows a tool with the secrets that it is given. name is what the server knows it by, and empty for a
+// definition that came with the request.
+func (s *Server) mayRun(ctx context.Context, project, name string, t *tool.Tool, given []string) error {
 	p, err := s.policy(ctx, project)
 	if err != nil || p.Policy == nil {
 		return err
 	}
-	_, err = p.For(name).Apply(t)
+	_, err = p.For(name).Given(given).Apply(t)
 	var denied *policy.DeniedError
 	if err != nil && !errors.As(err, &denied) {
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidDefinition, err.Error(), "correct the tool")

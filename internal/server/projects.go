@@ -123,7 +123,7 @@ func (s *Server) listPools(ctx context.Context) (*body[[]api.Pool], error) {
 			sum.available = bounded(sum.available, left(r.Capacity, taken[r.Holder]))
 		}
 		size[r.Pool] = sum
-		labels[r.Pool] = append(labels[r.Pool], r.Labels...)
+		labels[r.Pool] = append(labels[r.Pool], withoutOwn(r.Labels)...)
 	}
 	out := &body[[]api.Pool]{Body: []api.Pool{}}
 	for _, slots := range s.slotsOf(all) {

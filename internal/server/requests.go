@@ -30,6 +30,7 @@ type keptRequest struct {
 type asked struct {
 	Set    map[string]string `json:"set,omitempty"`
 	Bundle *api.Bundle       `json:"bundle,omitempty"` // a definition that came with it
+	Test   *api.NewTest      `json:"test,omitempty"`
 }
 
 // keepRequest returns a request as the store keeps it.

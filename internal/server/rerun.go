@@ -74,24 +74,39 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, chan
 	if err != nil {
 		return nil, fmt.Errorf("read the request: %w", err)
 	}
-	if err := req.change(changes, env); err != nil {
-		return nil, err
-	}
 	name := knownAs(old.Tool, old.Version)
-	if err := s.mayRun(ctx, old.Project, name, req.Tool); err != nil {
-		return nil, err
-	}
-	if err := s.maySecrets(ctx, old.Project, name, req.Tool.SecretNames()); err != nil {
+	if err := givenAgain(req.Given, changes.Secrets); err != nil {
 		return nil, err
 	}
 	req.ID, req.Step = run.NewID(), ""
+	sealed, err := s.give(ctx, req.Request, changes.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	if req.Tests != nil {
+		if len(changes.Inputs)+len(changes.Environment)+len(changes.Set) > 0 {
+			return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "the run is of tests, which have their own inputs and environment", "repeat it without changes")
+		}
+		err = s.mayTest(ctx, old.Project, name, req.Request)
+	} else if err = req.change(changes, env); err == nil {
+		if err = s.mayRun(ctx, old.Project, name, req.Tool, req.Given); err == nil {
+			err = s.maySecrets(ctx, old.Project, name, keptSecrets(req.Request))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
 	row := repeated(ctx, old, "")
-	row.ID = req.ID
+	row.ID, row.Secrets = req.ID, sealed
+	needGiven(&row)
 	if row.Request, err = s.keepRequest(ctx, req, secret); err != nil {
 		return nil, err
 	}
-	if err := s.asks(ctx, &row, name, req.Tool); err != nil {
+	if err := s.asks(ctx, &row, name, req.Subject()); err != nil {
 		return nil, err
+	}
+	if req.Tests != nil {
+		row.Retries = 0
 	}
 	return s.enqueue(ctx, row, req.Request, secret)
 }
@@ -132,6 +147,9 @@ func changed(old, changes []tool.EnvVar) []tool.EnvVar {
 
 // rerunWorkflow runs a workflow again from its beginning, with the same versions of its tools.
 func (s *Server) rerunWorkflow(ctx context.Context, old store.Run, data []byte, changes *api.Changes, env []tool.EnvVar) (*api.Run, error) {
+	if len(changes.Secrets) > 0 {
+		return nil, noneForWorkflows()
+	}
 	var q flowRequest
 	if err := json.Unmarshal(data, &q); err != nil {
 		return nil, fmt.Errorf("read the request: %w", err)

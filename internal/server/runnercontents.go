@@ -38,7 +38,7 @@ func (s *Server) getContent(ctx context.Context, in *struct {
 
 // needs reports whether a run needs a content.
 func needs(r *run.Request, digest string) bool {
-	return r.Tool != nil && r.Tool.Source.Files == digest || slices.ContainsFunc(r.Artifacts, func(a run.Artifact) bool { return !a.Made && a.Digest == digest })
+	return r.Subject() != nil && r.Subject().Source.Files == digest || r.Tests != nil && r.Tests.Files == digest || slices.ContainsFunc(r.Artifacts, func(a run.Artifact) bool { return !a.Made && a.Digest == digest })
 }
 
 // maxArtifact bounds an artifact that a runner sends.

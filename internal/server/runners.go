@@ -332,7 +332,7 @@ func (s *Server) restarted(c store.Claimed) (store.Ended, error) {
 // rowOf is a runner as the store knows it.
 func rowOf(holder string, h api.Hello) store.Runner {
 	pool, _, _ := strings.Cut(holder, "/")
-	return store.Runner{Holder: holder, Pool: pool, Name: shownRunner(holder), Version: h.Version, Labels: h.Labels, Slots: h.Slots, Capacity: sizeOf(h.Capacity)}
+	return store.Runner{Holder: holder, Pool: pool, Name: shownRunner(holder), Version: h.Version, Labels: labelsOf(&h), Slots: h.Slots, Capacity: sizeOf(h.Capacity)}
 }
 
 // saw keeps that a runner is there. One that is to drain is told so, and gets nothing.
@@ -354,7 +354,7 @@ func (s *Server) listRunners(ctx context.Context, _ *struct{}) (*body[[]api.Runn
 
 func (s *Server) runnerOf(r store.Runner) api.Runner {
 	return api.Runner{
-		Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: s.stateOf(r), LastSeen: time.Now().UTC().Add(-r.Silent).Truncate(time.Millisecond),
+		Name: r.Name, Pool: r.Pool, Labels: withoutOwn(r.Labels), Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: s.stateOf(r), LastSeen: time.Now().UTC().Add(-r.Silent).Truncate(time.Millisecond),
 	}
 }
 

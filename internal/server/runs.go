@@ -32,6 +32,7 @@ func (s *Server) registerRuns() {
 	huma.Register(s.api, operation("get-run", http.MethodGet, "/projects/{project}/runs/{run}", RoleViewer, "Get a run"), s.getRun)
 	huma.Register(s.api, operation("cancel-run", http.MethodPost, "/projects/{project}/runs/{run}/cancel", RoleOperator, "Ask for the end of a run"), s.cancelRun)
 	s.registerRerun()
+	s.registerTestResults()
 	huma.Register(s.api, operation("follow-run", http.MethodGet, "/projects/{project}/runs/{run}/events", RoleViewer,
 		"Follow the events of a run, as server-sent events, from its beginning or after Last-Event-ID"), s.followRun)
 }
@@ -70,9 +71,15 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err != nil {
 		return nil, err
 	}
+	if n.Test != nil {
+		return s.acceptTests(ctx, project, n, l, b, version)
+	}
 	if l.workflow != nil {
 		if n.Concurrency != nil {
 			return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "concurrency is for tools, and this is a workflow", "leave it out, and limit its tools in the project's policy")
+		}
+		if len(n.Secrets) > 0 {
+			return nil, noneForWorkflows()
 		}
 		return s.acceptWorkflow(ctx, project, n, *b, version)
 	}
@@ -83,19 +90,23 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err != nil {
 		return nil, err
 	}
-	if err := s.mayRun(ctx, project, n.Tool, req.Tool); err != nil {
+	sealed, err := s.give(ctx, req, n.Secrets)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
+	if err := s.mayRun(ctx, project, n.Tool, req.Tool, req.Given); err != nil {
 		return nil, err
 	}
-	data, err := s.keepRequest(ctx, keptRequest{req, asked{n.Set, n.Bundle}}, false)
+	if err := s.maySecrets(ctx, project, n.Tool, keptSecrets(req)); err != nil {
+		return nil, err
+	}
+	data, err := s.keepRequest(ctx, keptRequest{req, asked{Set: n.Set, Bundle: n.Bundle}}, false)
 	if err != nil {
 		return nil, err
 	}
 	row := store.NewRun{
 		ID: req.ID, Project: project, Tool: req.Tool.Name, Version: version, Kind: l.kind(), Pool: n.Pool, Needs: n.Runner,
-		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name, Limits: keyLimit(project, n.Concurrency),
+		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name, Limits: keyLimit(project, n.Concurrency), Secrets: sealed,
 	}
 	if n.Tool != "" {
 		row.Tool = n.Tool
@@ -103,6 +114,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if row.Pool == "" {
 		row.Pool = defaultPool
 	}
+	needGiven(&row)
 	if err := s.asks(ctx, &row, n.Tool, req.Tool); err != nil {
 		return nil, err
 	}
@@ -111,7 +123,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 
 // enqueue makes a run durable, and gives it to a runner if one has room.
 func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request, secret bool) (*api.Run, error) {
-	subjectOf(ctx, row)
+	subjectOf(ctx, row, req.Given)
 	out := accepted(row)
 	s.answerWith(ctx, false, func(any) any { return out })
 	err := s.pool.accept(ctx, row, req, secret, func(runner string) (err error) {
@@ -132,17 +144,18 @@ func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request
 func accepted(row store.NewRun) *api.Run {
 	return &api.Run{
 		ID: row.ID, Project: row.Project, Tool: row.Tool, Version: row.Version, Kind: row.Kind, Status: run.Queued, Pool: row.Pool,
-		Labels: row.Labels, Priority: row.Priority, Needs: row.Needs, Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
+		Labels: row.Labels, Priority: row.Priority, Needs: withoutOwn(row.Needs), Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
 		Resumes: row.Resumes,
 	}
 }
 
-// subjectOf says in the audit log what a run is of.
-func subjectOf(ctx context.Context, row store.NewRun) {
+// subjectOf says in the audit log what a run is of, and which secrets it was given.
+func subjectOf(ctx context.Context, row store.NewRun, given []string) {
+	secrets := strings.Join(given, ",")
 	if row.Version > 0 {
-		subject(ctx, "runs/"+row.ID, row.Kind, row.Tool, "version", strconv.Itoa(row.Version))
+		subject(ctx, "runs/"+row.ID, row.Kind, row.Tool, "version", strconv.Itoa(row.Version), "secrets", secrets)
 	} else {
-		subject(ctx, "runs/"+row.ID, "definition", row.Tool)
+		subject(ctx, "runs/"+row.ID, "definition", row.Tool, "secrets", secrets)
 	}
 }
 
@@ -161,7 +174,7 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 	if err != nil {
 		return nil, nil, 0, s.explain(err, versionText(n.Tool, n.Version))
 	}
-	if l, ok := s.tools.get(v.Digest); ok && l.workflow == nil {
+	if l, ok := s.tools.get(v.Digest); ok && l.workflow == nil && n.Test == nil {
 		return l, nil, v.Version, nil
 	}
 	b, err := bundleOf(v)
@@ -230,7 +243,7 @@ func override(t *tool.Tool, name, value string) error {
 func runOf(r store.Run) api.Run {
 	return api.Run{
 		ID: r.ID, Project: r.Project, Tool: r.Tool, Version: r.Version, Kind: r.Kind, Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason,
-		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Needs: r.Needs, Priority: r.Priority, Cancelling: r.Cancelling,
+		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Needs: withoutOwn(r.Needs), Priority: r.Priority, Cancelling: r.Cancelling,
 		Accepted: r.Accepted, AcceptedBy: r.AcceptedBy, Started: r.Started, Finished: r.Finished, LogRemoved: r.LogRemoved,
 		Events: r.Events, Lines: r.Lines, Bytes: r.EventBytes,
 		Parent: r.Parent.Run, Step: r.Parent.Step, Resumes: r.Resumes,

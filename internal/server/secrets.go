@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -279,17 +278,26 @@ func (e *notAllowedError) Error() string {
 
 // sealFor opens the secrets that an attempt's tool names, and seals them for the runner's key. The audit log has each use before the
 // runner has a value. A secret that was removed since the run was accepted is left out, and the runner says so.
-func (s *Server) sealFor(ctx context.Context, l *line, as *api.Assignment) ([]byte, error) {
-	project, names := as.Project, as.Request.Tool.SecretNames()
+func (s *Server) sealFor(ctx context.Context, l *line, as *api.Assignment, given []byte) ([]byte, error) {
+	project, names := as.Project, as.Request.SecretNames()
 	if len(names) == 0 {
 		return nil, nil
 	}
-	values := map[string][]byte{}
+	values, err := s.openGiven(ctx, as, given)
+	if err != nil {
+		return nil, err
+	}
 	use := &store.Pending{Entry: audit.Entry{
 		Action: "use-secrets", Project: project, Subject: "runs/" + as.Run, Outcome: audit.OK,
 		Details: map[string]string{"attempt": strconv.Itoa(as.Attempt), "runner": shownRunner(l.runner), "pool": l.pool},
 	}}
+	var kept []string
 	for _, name := range names {
+		if value, ok := values[name]; ok {
+			defer clear(value)
+			use.Details["secret."+name] = "given with the run"
+			continue
+		}
 		one, err := s.store.Secret(ctx, project, name)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
@@ -306,6 +314,7 @@ func (s *Server) sealFor(ctx context.Context, l *line, as *api.Assignment) ([]by
 		}
 		defer clear(value)
 		values[name] = value
+		kept = append(kept, name)
 		use.Details["secret."+name] = "version " + strconv.Itoa(one.Version)
 	}
 	data, err := json.Marshal(values)
@@ -313,7 +322,7 @@ func (s *Server) sealFor(ctx context.Context, l *line, as *api.Assignment) ([]by
 		return nil, err
 	}
 	defer clear(data)
-	if err := s.store.UsedSecrets(store.Audited(ctx, use), project, slices.Sorted(maps.Keys(values)), as.Run); err != nil {
+	if err := s.store.UsedSecrets(store.Audited(ctx, use), project, kept, as.Run); err != nil {
 		return nil, err
 	}
 	return secret.SealFor(l.key, data)

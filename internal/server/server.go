@@ -168,6 +168,7 @@ func New(o Options) *Server {
 	config.OpenAPIPath, config.SchemasPath = openAPI, api.Prefix+"/schemas"
 	config.DocsPath = ""     // its page loads programs from elsewhere
 	config.CreateHooks = nil // they add a $schema to every answer
+	config.Components.Schemas = huma.NewMapRegistry(components, schemaName)
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer"},
 		"session": {Type: "apiKey", In: "cookie", Name: secureCookie, Description: "of a browser, made with begin-session; a request that isn't a GET also needs " + api.SessionHeader + ": 1"},

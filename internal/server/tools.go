@@ -142,7 +142,7 @@ func (s *Server) createVersion(ctx context.Context, in *struct {
 func (s *Server) warnings(ctx context.Context, project, name, file string, l *loaded) (all []api.Wrong, err error) {
 	if l.tool != nil {
 		var denied *policy.DeniedError
-		switch err := s.mayRun(ctx, project, name, l.tool); {
+		switch err := s.mayRun(ctx, project, name, l.tool, nil); {
 		case errors.As(err, &denied):
 			all = append(all, api.Wrong{Where: file, Message: "no run of it will be accepted: " + denied.Refused(), Hint: denied.Remedy()})
 		case err != nil:

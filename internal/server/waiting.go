@@ -87,9 +87,12 @@ func unfulfilled(all []store.Runner, pool string, needs []string, size store.Siz
 	if len(fit) > 0 {
 		text := tooLarge(size, fit)
 		if text != "" {
-			text = fmt.Sprintf("no runner of the pool %s%s %s", pool, withLabels(needs), text)
+			text = fmt.Sprintf("no runner of the pool %s%s %s", pool, withLabels(withoutOwn(needs)), text)
 		}
 		return text
+	}
+	if slices.ContainsFunc(missing, isOwn) {
+		return fmt.Sprintf("no runner of the pool %s%s is of a version that can carry the run out; update one", pool, withLabels(withoutOwn(needs)))
 	}
 	return fmt.Sprintf("no runner of the pool %s has the label %s", pool, strings.Join(missing, " and "))
 }

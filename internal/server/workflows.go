@@ -227,7 +227,7 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 		if _, ok := f.Tools[step.Uses.Name]; ok {
 			name = step.Uses.Name
 		}
-		if err := s.mayRun(ctx, row.Project, name, step.Uses.Tool); err != nil {
+		if err := s.mayRun(ctx, row.Project, name, step.Uses.Tool, nil); err != nil {
 			return nil, err
 		}
 		if err := s.maySecrets(ctx, row.Project, name, step.Uses.Tool.SecretNames()); err != nil {
@@ -235,7 +235,7 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 		}
 	}
 	row.ID = run.NewID()
-	subjectOf(ctx, row)
+	subjectOf(ctx, row, nil)
 	opts := f.options(row.ID)
 	sel := workflow.Selection{From: f.Selection.From, Only: f.Selection.Only, Skip: f.Selection.Skip}
 	if past != nil {

@@ -66,6 +66,7 @@ type NewRun struct {
 	AcceptedBy        string
 	Parent            Parent // of a step of a workflow
 	Resumes           string // the run whose results this one begins with
+	Secrets           []byte // those that it was given, sealed; nothing of them is kept when it is over
 }
 
 // Lessee is a runner that gets a run.
@@ -92,12 +93,13 @@ type Claimed struct {
 	Version      int
 	Parent       string // the run of its workflow, if it is of a step; set by Claim
 	Request      []byte
-	Last         int64 // the number of the run's last event so far
-	Size         Size  // set by Claim and Held
-	Limited      bool  // it has limits; set by Claim and Held
-	Retries      int   // how often it may still be given to another runner
-	Cancelling   bool  // its end was asked for; set for ended
-	Reported     bool  // something of the attempt was reported; set for ended
+	Secrets      []byte // of NewRun; set by Claim
+	Last         int64  // the number of the run's last event so far
+	Size         Size   // set by Claim and Held
+	Limited      bool   // it has limits; set by Claim and Held
+	Retries      int    // how often it may still be given to another runner
+	Cancelling   bool   // its end was asked for; set for ended
+	Reported     bool   // something of the attempt was reported; set for ended
 }
 
 // Hold names an attempt.

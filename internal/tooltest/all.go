@@ -61,7 +61,7 @@ func (r *Tester) All(ctx context.Context, jobs []Job, parallel int, ended func(n
 	for i, c := range results {
 		res := <-c
 		if res == nil { // it wasn't started
-			res = notRun(&jobs[i])
+			res = NotRun(&jobs[i])
 		}
 		summary.Add(res)
 		done(res)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,14 @@ type Tester struct {
 	Kill  <-chan struct{}
 	// Progress is called while images are pulled.
 	Progress func(image.ProgressEvent)
+	// Tool, unless nil, is tested instead of the tool that the suite names. It must be ready to run.
+	Tool *tool.Tool
+	// Project, unless empty, is whose caches the tests use instead of those of the suite's folder.
+	Project string
+	// Stdout and Stderr, unless nil, get what a tool prints at once too. Then only one test may run at a time.
+	Stdout, Stderr io.Writer
+	// Pulling, unless nil, is called with an image that isn't on this machine.
+	Pulling func(image string)
 }
 
 // Run runs one test of a suite. The result is never nil.
@@ -65,8 +74,8 @@ func newResult(t *suite.Test) *report.Result {
 	}
 }
 
-// notRun returns the result of a test that wasn't started.
-func notRun(j *Job) *report.Result {
+// NotRun returns the result of a test that wasn't started.
+func NotRun(j *Job) *report.Result {
 	res := newResult(j.Test)
 	res.Status, res.Error, res.Code = report.Errored, "not run: the tests were interrupted", run.CodeCancelled
 	return res
@@ -78,16 +87,22 @@ func (r *Tester) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *re
 		return err
 	}
 	one := &testRun{Tester: r, suite: s, test: t, fixture: w, result: res}
-	if one.project, err = local.ProjectOf(s.Source.Dir); err != nil {
-		return err
+	if one.project = r.Project; one.project == "" {
+		if one.project, err = local.ProjectOf(s.Source.Dir); err != nil {
+			return err
+		}
 	}
 	one.secrets = &secrets{given: w.Secrets, next: r.Runner.Secrets}
-	if s.Tool != nil {
+	switch {
+	case r.Tool != nil:
+		one.tool = r.Tool.Clone()
+		res.Tool = one.tool.Name
+	case s.Tool != nil:
 		if one.tool, err = s.LoadTool(); err != nil {
 			return err
 		}
 		res.Tool = one.tool.Name
-	} else {
+	default:
 		res.Workflow = s.Workflow.Name
 	}
 	var forward *httpmock.Forward
@@ -163,6 +178,9 @@ const maxConnections = 10_000
 
 // emit keeps the connections of a run.
 func (s *testRun) emit(e run.Event) {
+	if e.State != nil && e.State.State == run.Pulling && s.Pulling != nil {
+		s.Pulling(e.State.Detail)
+	}
 	if e.Connection == nil {
 		return
 	}
@@ -186,11 +204,19 @@ func (s *testRun) runTool(ctx context.Context) error {
 	}
 	req := &run.Request{Tool: s.tool, Project: s.project, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.spec, Grace: s.Grace}
 	result, err := s.runner().RunWith(ctx, req, local.Options{
-		Watch: run.Watch{Kill: s.Kill, Emit: s.emit, Mocks: s.mocks}, Stdout: &s.stdout, Stderr: &s.stderr, Progress: s.Progress,
+		Watch: run.Watch{Kill: s.Kill, Emit: s.emit, Mocks: s.mocks}, Stdout: tee(&s.stdout, s.Stdout), Stderr: tee(&s.stderr, s.Stderr), Progress: s.Progress,
 	})
 	s.result.Result = result
 	s.ended(result)
 	return err
+}
+
+// tee is a writer to what is kept of a stream, and to whoever sees it at once; that may be nil.
+func tee(kept *output, seen io.Writer) io.Writer {
+	if seen == nil {
+		return kept
+	}
+	return io.MultiWriter(kept, seen)
 }
 
 // ended keeps what the result of a tool's run says about its mocks, and its hint.

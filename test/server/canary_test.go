@@ -394,7 +394,29 @@ func searchSite(t *testing.T, database string) {
 			ids = append(ids, s.latestRun())
 		}
 	}
+	for _, pool := range []string{"default", "far", "nobody"} { // given with the run: that of the last pool waits
+		args := []string{"run", "t", "--pool", pool, "--secret", "token=-"}
+		if pool == "nobody" {
+			args = append(args, "--detach")
+		}
+		given := s.mayfly(args...)
+		given.Stdin = strings.NewReader(canaryValue)
+		if out, err := given.Output(); err != nil || pool != "nobody" && !strings.Contains(string(out), " *** is printed") {
+			t.Errorf("given on the pool %s: %v, %.300q", pool, err, out)
+		}
+		ids = append(ids, s.latestRun())
+	}
+	waits := ids[len(ids)-1]
 	ids = append(ids, s.whileItIsAway(find, far, c)...)
+	tables := func() {
+		if database == "" {
+			find.database(t, "sqlite", filepath.Join(s.data, "mayfly.db"), tablesOf["sqlite"])
+		} else {
+			find.database(t, "pgx", database, tablesOf["pgx"])
+		}
+	}
+	tables() // with what the run that waits was given
+	s.must("cancel", waits)
 
 	eventually(t, "a log is in the archive", func() bool { return len(files(t, filepath.Join(archive, "logs"))) > 0 })
 	s.answers(find, ids)
@@ -412,10 +434,8 @@ func searchSite(t *testing.T, database string) {
 		"server's file", "runner's file", "archive's file", "compressed archive's file", "host's file", "table", "compressed table", "log", "traces", "metrics",
 		"answer", "spool's file", "mayflyd", "mayfly-shim", "process",
 	}
-	if database == "" {
-		find.database(t, "sqlite", filepath.Join(s.data, "mayfly.db"), tablesOf["sqlite"])
-	} else {
-		find.database(t, "pgx", database, tablesOf["pgx"])
+	tables()
+	if database != "" {
 		at, err := url.Parse(database)
 		if err != nil {
 			t.Fatal(err)
@@ -430,7 +450,13 @@ func searchSite(t *testing.T, database string) {
 // whileItIsAway has a runner fill its spool while the server is killed, and looks at both, and at the processes. It returns the run, which has ended.
 func (s *site) whileItIsAway(find *searcher, far string, runner *exec.Cmd) []string {
 	t := s.t
-	id := strings.TrimSpace(s.must("run", "flood.yaml", "--pool", "far", "--detach", "-q"))
+	begin := s.mayfly("run", "flood.yaml", "--pool", "far", "--detach", "-q", "--secret", "token=-")
+	begin.Stdin = strings.NewReader(canaryValue)
+	out, err := begin.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.TrimSpace(string(out))
 	s.wait("up\n", "logs", "--find", "up", id)
 	find.processes(t)
 	if err := s.process.Process.Kill(); err != nil {

@@ -9,12 +9,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// logWriter turns one stream of the tool into log events. It emits whole lines if possible, so that a program that writes
+// LogWriter turns one stream of the tool into log events. It emits whole lines if possible, so that a program that writes
 // byte by byte doesn't cause an event for each; the beginning of a line is emitted after logDelay. A character that is cut at
 // the end of a piece stays whole.
-type logWriter struct {
-	stream string
-	emit   func(*run.Log)
+type LogWriter struct {
+	Stream string // stdout or stderr
+	Emit   func(*run.Log)
 
 	mu      sync.Mutex
 	waiting []byte
@@ -28,7 +28,8 @@ const (
 	maxLogPiece = 64 << 10
 )
 
-func (w *logWriter) Write(p []byte) (int, error) {
+// Write implements io.Writer.
+func (w *LogWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := len(p)
@@ -49,15 +50,15 @@ func (w *logWriter) Write(p []byte) (int, error) {
 }
 
 // late emits the beginning of a line that has waited for logDelay.
-func (w *logWriter) late() {
+func (w *LogWriter) late() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer = nil
 	w.put(len(w.waiting) - incomplete(w.waiting))
 }
 
-// flush emits the rest when the stream has ended.
-func (w *logWriter) flush() {
+// Flush emits the rest when the stream has ended.
+func (w *LogWriter) Flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.timer != nil {
@@ -68,11 +69,11 @@ func (w *logWriter) flush() {
 }
 
 // put emits the first n waiting bytes.
-func (w *logWriter) put(n int) {
+func (w *LogWriter) put(n int) {
 	if n == 0 {
 		return
 	}
-	w.emit(run.NewLog(w.stream, w.waiting[:n]))
+	w.Emit(run.NewLog(w.Stream, w.waiting[:n]))
 	w.waiting = append(w.waiting[:0], w.waiting[n:]...)
 }
 

@@ -10,8 +10,8 @@ import (
 )
 
 // collect returns a writer that appends its pieces to the list.
-func collect(pieces *[]run.Log) *logWriter {
-	return &logWriter{stream: "stdout", emit: func(l *run.Log) { *pieces = append(*pieces, *l) }}
+func collect(pieces *[]run.Log) *LogWriter {
+	return &LogWriter{Stream: "stdout", Emit: func(l *run.Log) { *pieces = append(*pieces, *l) }}
 }
 
 func TestLogWriterEmitsWholeLines(t *testing.T) {
@@ -22,7 +22,7 @@ func TestLogWriterEmitsWholeLines(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.flush()
+	w.Flush()
 	want := []string{"one\n", "two\n", "thr"}
 	if len(pieces) != len(want) {
 		t.Fatalf("%d pieces, want %d: %v", len(pieces), len(want), pieces)
@@ -36,7 +36,7 @@ func TestLogWriterEmitsWholeLines(t *testing.T) {
 
 func TestLogWriterDoesNotKeepAPromptBack(t *testing.T) {
 	got := make(chan run.Log, 1)
-	w := &logWriter{stream: "stdout", emit: func(l *run.Log) { got <- *l }}
+	w := &LogWriter{Stream: "stdout", Emit: func(l *run.Log) { got <- *l }}
 	if _, err := w.Write([]byte("password: ")); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestLogWriterLosesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		w.flush()
+		w.Flush()
 		for _, l := range pieces {
 			if n := len(l.Bytes()); n == 0 || n > maxLogPiece {
 				t.Fatalf("got a piece of %d bytes, want 1 to %d", n, maxLogPiece)
@@ -92,7 +92,7 @@ func TestLogWriterKeepsCharactersWhole(t *testing.T) {
 	if _, err := w.Write(text); err != nil {
 		t.Fatal(err)
 	}
-	w.flush()
+	w.Flush()
 	for i, l := range pieces {
 		if l.DataBase64 != nil {
 			t.Errorf("piece %d of UTF-8 text was sent as bytes", i)

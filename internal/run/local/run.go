@@ -512,12 +512,12 @@ func (r *execution) streams(last *lastOutput) (stdout, stderr io.Writer, flush f
 		return out, err, func() error { return errors.Join(out.Close(), err.Close()) }
 	}
 	emit := func(l *run.Log) { r.events.Emit(run.Event{Log: l}) }
-	outLog, errLog := &logWriter{stream: "stdout", emit: emit}, &logWriter{stream: "stderr", emit: emit}
+	outLog, errLog := &LogWriter{Stream: "stdout", Emit: emit}, &LogWriter{Stream: "stderr", Emit: emit}
 	out, err := mask.Writer(last.tee(outLog)), mask.Writer(last.tee(errLog))
 	return out, err, func() error {
 		joined := errors.Join(out.Close(), err.Close())
-		outLog.flush()
-		errLog.flush()
+		outLog.Flush()
+		errLog.Flush()
 		return joined
 	}
 }

@@ -75,8 +75,8 @@ var (
 		`(?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`, ``, nil)
 	newRequests = kindOf(`INSERT OR FAIL INTO requests (run, request) VALUES `, marks(2), ``, nil)
 	newInQueue  = kindOf(`INSERT OR FAIL INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel,
-		parent, step, cpu, memory, disk, retries, limits) VALUES `,
-		`(?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`, ``, nil)
+		parent, step, cpu, memory, disk, retries, limits, secrets) VALUES `,
+		`(?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?, CAST(? AS BLOB))`, ``, nil)
 	// An answer that is too old stays until it is forgotten. Another server may have written an answer for the same key since look read them.
 	newAnswers = kindOf(`INSERT OR FAIL INTO answers (token, idempotency_key, print, body, created) VALUES `, `(?, ?, ?, ?, NOW)`,
 		fmt.Sprintf(` ON CONFLICT (token, idempotency_key) DO UPDATE SET print = excluded.print, body = excluded.body, created = excluded.created

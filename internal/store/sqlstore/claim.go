@@ -383,7 +383,7 @@ var (
 	// Since a row was read, others may have had it and given it back, so the attempt's number is that of the row now.
 	takeRuns = statementsFor(`WITH v(run) AS (VALUES `, `(?)`, `), free AS (SELECT run FROM queue WHERE run IN (SELECT run FROM v) AND `+waits+` FOR UPDATE SKIP LOCKED)
 		UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?, started = CASE WHEN started = 0 THEN NOW ELSE started END
-		WHERE run IN (SELECT run FROM free) RETURNING run, attempt, last`)
+		WHERE run IN (SELECT run FROM free) RETURNING run, attempt, last, secrets`)
 	readRequests = statementsFor(`WITH v(run) AS (VALUES `, `(?)`, `)
 		SELECT r.id, q.request, r.tool, r.version, r.parent FROM requests q JOIN runs r ON r.id = q.run WHERE q.run IN (SELECT run FROM v)`)
 )
@@ -401,11 +401,11 @@ func (p *picking) take(ctx context.Context, tx *tx) (got []store.Claimed, err er
 	takeRuns.each(runs, func(statement string, _ int, args []any) {
 		calls = append(calls, &call{statement: statement, args: append(args, p.Runner, p.Lease.Milliseconds()), scan: func(row row) error {
 			var c store.Claimed
-			if err := row.Scan(&c.Run, &c.Attempt, &c.Last); err != nil {
+			if err := row.Scan(&c.Run, &c.Attempt, &c.Last, &c.Secrets); err != nil {
 				return err
 			}
 			one := byRun[c.Run]
-			one.Runner, one.Attempt, one.Last = p.Runner, c.Attempt, c.Last
+			one.Runner, one.Attempt, one.Last, one.Secrets = p.Runner, c.Attempt, c.Last, c.Secrets
 			return nil
 		}})
 	})

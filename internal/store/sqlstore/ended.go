@@ -48,7 +48,7 @@ func newCountedEnds() *kind {
 			SELECT e.project, e.hour, e.tool, e.shard, `+strings.Join(values, ", ")+`
 			FROM (SELECT r.project, `+toolOf+` AS tool, `+fmt.Sprintf("r.finished / %[1]d * %[1]d", spanOf(false))+` AS hour, r.status, v.shard,
 					CASE WHEN r.started = 0 THEN 0 ELSE r.started - r.accepted END AS waited, `+bucket+` AS took
-				FROM v JOIN runs r ON r.id = v.run) e
+				FROM v JOIN runs r ON r.id = v.run WHERE r.kind <> 'test') e
 			GROUP BY e.project, e.hour, e.tool, e.shard)
 		INSERT INTO ended (project, span, tool, start, shard, `+strings.Join(columns, ", ")+`)
 		SELECT h.project, s.column1, CASE WHEN t.column1 = 1 THEN '`+allTools+`' ELSE h.tool END, h.hour / s.column1 * s.column1, h.shard, `+strings.Join(sums, ", ")+`

@@ -48,8 +48,16 @@ func enqueue(tx *tx, r store.NewRun, at placed) error {
 		r.Size.CPU, r.Size.Memory, r.Size.Disk, limits)
 	tx.add(newRequests, r.ID, r.Request)
 	tx.add(newInQueue, r.ID, r.Project, r.Pool, string(needs), r.Priority, at.attempt, at.runner, at.lease, at.lease, at.lease, r.Parent.Run, r.Parent.Step,
-		r.Size.CPU, r.Size.Memory, r.Size.Disk, r.Retries, limits)
+		r.Size.CPU, r.Size.Memory, r.Size.Disk, r.Retries, limits, given(r.Secrets))
 	return nil
+}
+
+// given is what the queue has of the secrets of a run.
+func given(sealed []byte) any {
+	if len(sealed) == 0 {
+		return nil
+	}
+	return sealed
 }
 
 // Extend implements store.Queue.

@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -652,6 +654,43 @@ func ClaimsAtOnce(t *testing.T, stores ...Store) {
 		})
 		if t.Failed() {
 			return
+		}
+	}
+}
+
+// givenSecrets has each claim of a run get the secrets that it was given, also after an attempt was given back or lost, and no other run.
+func givenSecrets(t *testing.T, s Store) {
+	secrets := map[string][]byte{"1": {0, 0xff, 'a'}, "2": nil, "3": bytes.Repeat([]byte{7}, 256<<10), "4": []byte("x")}
+	for _, id := range slices.Sorted(maps.Keys(secrets)) {
+		n := newRun(id)
+		n.Secrets, n.Retries = secrets[id], 1
+		var to *store.Lessee
+		if id == "4" {
+			to = &store.Lessee{Runner: "gone", Lease: time.Millisecond}
+		}
+		if err := s.Accept(t.Context(), n, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round := range 2 {
+		got := claim(t, s, store.Claim{Most: 9})
+		if len(got) != 3+round {
+			t.Fatalf("claimed %+v", got)
+		}
+		for _, c := range got {
+			if !bytes.Equal(c.Secrets, secrets[c.Run]) {
+				t.Errorf("run %s has %d bytes of secrets, want %d", c.Run, len(c.Secrets), len(secrets[c.Run]))
+			}
+			if round == 1 {
+				continue
+			}
+			if _, err := s.Release(t.Context(), "r", store.Hold{Run: c.Run, Attempt: c.Attempt}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Millisecond) // the lease of run 4
+		if _, err := s.Expire(t.Context(), 9, func(store.Claimed) (store.Ended, error) { return store.Ended{Again: true}, nil }); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

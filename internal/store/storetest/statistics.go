@@ -69,12 +69,13 @@ func statistics(t *testing.T, s Store) {
 	}
 }
 
-// endedRuns ends runs of two tools, and a step: Ended counts those of no step by the hour and by the day.
+// endedRuns ends runs of two tools, a step, and tests of a tool: Ended counts those of no step and no tests by the hour and by the day.
 func endedRuns(t *testing.T, s Store) {
+	kind := "tool"
 	end := func(id, tool, parent string, status run.State) {
 		t.Helper()
 		r := newRun(id)
-		r.Tool, r.Parent = tool, store.Parent{Run: parent}
+		r.Tool, r.Parent, r.Kind = tool, store.Parent{Run: parent}, kind
 		accept(t, s, r)
 		got := claim(t, s, store.Claim{Most: 1})
 		if len(got) != 1 || got[0].Run != id {
@@ -95,6 +96,8 @@ func endedRuns(t *testing.T, s Store) {
 	end("3", "a", "", run.Failed)
 	end("4", "b", "", run.TimedOut)
 	end("5", "a", "4", run.Succeeded)
+	kind = "test"
+	end("tests", "a", "", run.Failed)
 	sent := newRun("0")
 	sent.Tool, sent.Version = "name-of-a-client", 0
 	accept(t, s, sent)

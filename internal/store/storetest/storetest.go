@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Reclaim":           reclaim,
 		"QueuedIn":          queuedIn,
 		"MostAsked":         mostAsked,
+		"GivenSecrets":      givenSecrets,
 		"Extend":            extend,
 		"Lists":             lists,
 		"Looks":             looks,

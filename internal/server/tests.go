@@ -1,0 +1,266 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/suite"
+	"github.com/mayfly-run/mayfly/internal/tempdir"
+	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
+)
+
+// kindTest is the kind of a run of tests.
+const kindTest = "test"
+
+const (
+	// mostTests bounds the tests of a run, and testsTime how long they may take together.
+	mostTests = 500
+	testsTime = time.Hour
+)
+
+// acceptTests makes a run of tests of what was asked for.
+func (s *Server) acceptTests(ctx context.Context, project string, n *api.NewRun, l *loaded, b *api.Bundle, version int) (*api.Run, error) {
+	if err := wrongBesideTests(n); err != nil {
+		return nil, err
+	}
+	tests, err := s.testsOf(ctx, n, l, b)
+	if err != nil {
+		return nil, err
+	}
+	req := &run.Request{ID: run.NewID(), Project: project, Tests: tests, Grace: grace(n)}
+	sealed, err := s.give(ctx, req, n.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mayTest(ctx, project, n.Tool, req); err != nil {
+		return nil, err
+	}
+	data, err := s.keepRequest(ctx, keptRequest{req, asked{Bundle: n.Bundle, Test: n.Test}}, false)
+	if err != nil {
+		return nil, err
+	}
+	row := store.NewRun{
+		ID: req.ID, Project: project, Tool: tests.Tool.Name, Version: version, Kind: kindTest, Pool: n.Pool, Needs: append(slices.Clone(n.Runner), needsTests),
+		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name, Limits: keyLimit(project, n.Concurrency),
+		Secrets: sealed,
+	}
+	if n.Tool != "" {
+		row.Tool = n.Tool
+	}
+	if row.Pool == "" {
+		row.Pool = defaultPool
+	}
+	needGiven(&row)
+	if err := s.asks(ctx, &row, n.Tool, tests.Tool); err != nil {
+		return nil, err
+	}
+	row.Retries = 0 // what tests have said is said once
+	return s.enqueue(ctx, row, req, false)
+}
+
+// wrongBesideTests refuses what a test has of its own.
+func wrongBesideTests(n *api.NewRun) error {
+	for _, one := range []struct {
+		field string
+		given bool
+	}{
+		{"inputs", len(n.Inputs) > 0},
+		{"environment", len(n.Environment) > 0},
+		{"set", len(n.Set) > 0},
+		{"from", n.From != ""},
+		{"only", n.Only != ""},
+		{"skip", len(n.Skip) > 0},
+	} {
+		if one.given {
+			return wrongTest("body."+one.field, one.field+" is for runs of tools, and this is a run of tests", "leave it out; the tests have their own inputs and environment")
+		}
+	}
+	return nil
+}
+
+// wrongTest is the answer to a request whose test is wrong.
+func wrongTest(where, text, remedy string) error {
+	p := problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, text, remedy)
+	p.Errors = []api.Wrong{{Where: where, Message: text, Hint: remedy}}
+	return p
+}
+
+// mayTest checks that a project allows the tool of tests, and the secrets that the tests get. A secret that isn't there is the tests' own failure.
+func (s *Server) mayTest(ctx context.Context, project, name string, req *run.Request) error {
+	if err := s.mayRun(ctx, project, name, req.Tests.Tool, req.Given); err != nil {
+		return err
+	}
+	for _, secret := range keptSecrets(req) {
+		switch _, err := s.store.Secret(ctx, project, secret); {
+		case errors.Is(err, store.ErrNotFound):
+			continue
+		case err != nil:
+			return err
+		}
+		if err := s.maySecrets(ctx, project, name, []string{secret}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// testsOf reads the tests that were asked for, and makes them ones that can be sent to a runner.
+func (s *Server) testsOf(ctx context.Context, n *api.NewRun, l *loaded, b *api.Bundle) (_ *run.Tests, err error) {
+	if !slices.ContainsFunc(b.Files, func(f api.File) bool { return f.Path == n.Test.File }) {
+		return nil, noTestFile(n.Test.File, b)
+	}
+	dir, err := tempdir.New()
+	if err != nil {
+		return nil, &outageError{err}
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	in := &bundled{s: s, trees: content.Store(filepath.Join(dir.Path, "trees")), root: filepath.Join(dir.Path, "tool")}
+	if err := s.unpack(ctx, b, in.root); err != nil {
+		return nil, err
+	}
+	tests, err := in.tests(ctx, n, l)
+	if err != nil {
+		return nil, relative(err, in.root)
+	}
+	var paths []string
+	for _, f := range b.Files {
+		paths = append(paths, f.Path)
+	}
+	if tests.Files, err = in.trees.Pack(ctx, in.root, paths); err != nil {
+		return nil, err
+	}
+	return tests, s.keepTree(ctx, in.trees, tests.Files)
+}
+
+func noTestFile(path string, b *api.Bundle) error {
+	var all []string
+	for _, f := range b.Files {
+		if definition.IsTestFile(f.Path) {
+			all = append(all, f.Path)
+		}
+	}
+	remedy := "add it to the files; none of them has the name of a file of tests, such as checker_test.yaml"
+	if len(all) > 0 {
+		remedy = shape.DidYouMean(path, all, "the files of tests are "+shape.Listing(all))
+	}
+	return wrongTest("body.test.file", fmt.Sprintf("%.300q is not among the files", path), remedy)
+}
+
+// tests reads a file of tests in the bundle.
+func (b *bundled) tests(ctx context.Context, n *api.NewRun, l *loaded) (*run.Tests, error) {
+	file := filepath.Join(b.root, filepath.FromSlash(n.Test.File))
+	data, err := shape.ReadFile(file, "test file")
+	if err != nil {
+		return nil, err
+	}
+	read, err := suite.Parse(n.Test.File, data)
+	if err != nil {
+		return nil, err
+	}
+	b.dir = filepath.Dir(file)
+	read.SetDir(b.dir)
+	out := &run.Tests{File: n.Test.File, Record: n.Test.Record, Timeout: testsTime}
+	selected, err := selectedTests(read, n.Test)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range selected {
+		out.Names = append(out.Names, t.Name)
+		if _, err := read.Complete(t, !n.Test.Record); err != nil {
+			return nil, err
+		}
+	}
+	if out.Tool, err = b.subject(ctx, read, n, l); err != nil {
+		return nil, err
+	}
+	out.Secrets = slices.DeleteFunc(out.Tool.SecretNames(), func(name string) bool {
+		return !slices.ContainsFunc(selected, func(t *suite.Test) bool {
+			_, all := read.Secrets[name]
+			_, own := t.Secrets[name]
+			return !all && !own
+		})
+	})
+	return out, nil
+}
+
+// selectedTests are those that were asked for.
+func selectedTests(s *suite.Suite, n *api.NewTest) ([]*suite.Test, error) {
+	var all []*suite.Test
+	var names []string
+	for i := range s.Tests {
+		names = append(names, s.Tests[i].Name)
+		if t := &s.Tests[i]; n.Name == "" || t.Name == n.Name {
+			all = append(all, t)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return nil, wrongTest("body.test.name", fmt.Sprintf("%s has no test %.300q", n.File, n.Name), shape.DidYouMean(n.Name, names, "its tests are "+shape.Listing(names[:min(len(names), 20)])))
+	case len(all) > mostTests:
+		return nil, wrongTest("body.test.file", fmt.Sprintf("%s has %d tests; a run has at most %d", n.File, len(all), mostTests), "make several files of it, and run one after the other")
+	}
+	return all, nil
+}
+
+// subject returns the tool that a file of tests is for, ready to be sent to a runner. A name may be that of the bundle's own tool.
+func (b *bundled) subject(ctx context.Context, s *suite.Suite, n *api.NewRun, l *loaded) (*tool.Tool, error) {
+	if s.Workflow != nil {
+		at := s.Workflow.Position
+		return nil, shape.NewError([]shape.Problem{{
+			Position: at, Text: "a server carries out no tests of workflows", Hint: "run them with mayfly test, or test the tools of the steps",
+		}})
+	}
+	at := s.Tool.Position
+	wrong := func(text, hint string) error {
+		return shape.NewError([]shape.Problem{{Position: at, Text: text, Hint: hint}})
+	}
+	if t := s.Tool.Inline; t != nil {
+		t = t.Clone()
+		t.Source.Sent = true
+		t.Source.Path = filepath.Join(b.root, filepath.FromSlash(s.Source.Path))
+		return t, b.ready(ctx, t)
+	}
+	name := s.Tool.Name
+	if l.tool != nil && (name == l.tool.Name || name == n.Tool) {
+		return l.tool.Clone(), nil
+	}
+	var file string
+	if definition.IsPath(name) {
+		file = filepath.Join(b.dir, filepath.FromSlash(name))
+		if inside, err := filepath.Rel(b.root, file); err != nil || filepath.IsAbs(name) || !filepath.IsLocal(inside) {
+			return nil, wrong(shape.Quote(name)+" is outside of the folder of the tool's files", "name a file in it")
+		}
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			file = filepath.Join(file, "tool.yaml")
+		}
+		if !shape.IsFile(file) {
+			return nil, wrong(shape.Quote(name)+" is not among the files", "add it to them, or correct its path, which is relative to the folder of the test file")
+		}
+	} else {
+		var err error
+		if file, err = b.find(name); err != nil {
+			return nil, wrong(err.Error(), "")
+		}
+		if file == "" {
+			return nil, wrong("tool "+shape.Quote(name)+" is not among the files", "write its path, relative to the folder of the test file, such as ./tool.yaml")
+		}
+	}
+	t, err := tool.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	t.Source.Sent = true
+	return t, b.ready(ctx, t)
+}

@@ -1,0 +1,151 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// files are a bundle of files, the first of which is the definition.
+func (r *rig) files(t *testing.T, files ...string) *api.Bundle {
+	t.Helper()
+	b := &api.Bundle{Definition: files[0]}
+	for i := 0; i+1 < len(files); i += 2 {
+		digest := archive.Digest([]byte(files[i+1]))
+		if err := r.archive.Put(t.Context(), digest, strings.NewReader(files[i+1])); err != nil {
+			t.Fatal(err)
+		}
+		b.Files = append(b.Files, api.File{Path: files[i], Digest: digest, Size: int64(len(files[i+1]))})
+	}
+	return b
+}
+
+// TestRefusedTests asks for tests that can't be carried out: each answer says where what is wrong, and what to do.
+func TestRefusedTests(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, RoleAdmin)
+	const one = "tests: [{name: healthy}]\n"
+	many := "tool: t\ntests:\n" + strings.Repeat("  - {name: x%d}\n", mostTests+1)
+	for i := range mostTests + 1 {
+		many = strings.Replace(many, "%d", fmt.Sprint(i), 1)
+	}
+	for name, c := range map[string]struct {
+		test                api.NewTest
+		change              func(*api.NewRun)
+		text                string // of x_test.yaml
+		where, what, remedy string
+	}{
+		"no such file":       {api.NewTest{File: "x_test.yml"}, nil, "tool: t\n" + one, "body.test.file", `"x_test.yml" is not among the files`, `did you mean "x_test.yaml"?`},
+		"a file elsewhere":   {api.NewTest{File: "../x_test.yaml"}, nil, "tool: t\n" + one, "body.test.file", "is not among the files", "x_test.yaml"},
+		"no tests":           {api.NewTest{File: "t.yaml"}, nil, "tool: t\n" + one, "t.yaml:2:1", "this is not a test file", "add tests"},
+		"no YAML":            {api.NewTest{File: "x_test.yaml"}, nil, "tool: [t\n", "x_test.yaml:", "", ""},
+		"a wrong key":        {api.NewTest{File: "x_test.yaml"}, nil, "tool: t\ntests: [{name: healthy, expects: {}}]\n", "x_test.yaml:2:25", "expects", `did you mean "expect"?`},
+		"no such test":       {api.NewTest{File: "x_test.yaml", Name: "healty"}, nil, "tool: t\n" + one, "body.test.name", `x_test.yaml has no test "healty"`, `did you mean "healthy"?`},
+		"too many tests":     {api.NewTest{File: "x_test.yaml"}, nil, many, "body.test.file", "501 tests; a run has at most 500", "several files"},
+		"a workflow":         {api.NewTest{File: "x_test.yaml"}, nil, "workflow: w\n" + one, "x_test.yaml:1:11", "no tests of workflows", "mayfly test"},
+		"no such tool":       {api.NewTest{File: "x_test.yaml"}, nil, "tool: other\n" + one, "x_test.yaml:1:7", "tool \"other\" is not among the files", "./tool.yaml"},
+		"no such path":       {api.NewTest{File: "x_test.yaml"}, nil, "tool: ./other.yaml\n" + one, "x_test.yaml:1:7", "is not among the files", "correct its path"},
+		"a path elsewhere":   {api.NewTest{File: "x_test.yaml"}, nil, "tool: ../../etc/passwd\n" + one, "x_test.yaml:1:7", "is outside of the folder", "name a file in it"},
+		"an absolute path":   {api.NewTest{File: "x_test.yaml"}, nil, "tool: /etc/passwd\n" + one, "x_test.yaml:1:7", "is outside of the folder", "name a file in it"},
+		"a wrong tool":       {api.NewTest{File: "x_test.yaml"}, nil, "tool: {imag: busybox}\n" + one, "x_test.yaml:1:8", "imag", `did you mean "image"?`},
+		"no such mocks":      {api.NewTest{File: "x_test.yaml"}, nil, "tool: t\nmocks: x.mocks.yaml\n" + one, "x_test.yaml:2:8", "x.mocks.yaml", "write it"},
+		"inputs":             {api.NewTest{File: "x_test.yaml"}, func(n *api.NewRun) { n.Inputs = map[string]any{"a": "b"} }, "tool: t\n" + one, "body.inputs", "inputs is for runs of tools", "leave it out"},
+		"settings":           {api.NewTest{File: "x_test.yaml"}, func(n *api.NewRun) { n.Set = map[string]string{"cpu": "1"} }, "tool: t\n" + one, "body.set", "set is for runs of tools", "leave it out"},
+		"selected steps":     {api.NewTest{File: "x_test.yaml"}, func(n *api.NewRun) { n.Only = "a" }, "tool: t\n" + one, "body.only", "only is for runs of tools", "leave it out"},
+		"no name of a file":  {api.NewTest{}, nil, "tool: t\n" + one, "body.test.file", "", ""},
+		"a name of any size": {api.NewTest{File: strings.Repeat("x", 2000)}, nil, "tool: t\n" + one, "body.test.file", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := &api.NewRun{Bundle: r.files(t, "t.yaml", oneTool, "x_test.yaml", c.text), Test: &c.test}
+			if c.change != nil {
+				c.change(n)
+			}
+			body, err := json.Marshal(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			status, p := r.call(t, http.MethodPost, api.Prefix+"/projects/own/runs", r.tokens["own "+RoleAuthor], string(body))
+			if status != http.StatusUnprocessableEntity || len(p.Errors) == 0 || !strings.HasPrefix(p.Errors[0].Where, c.where) ||
+				!strings.Contains(p.Errors[0].Message, c.what) || !strings.Contains(p.Errors[0].Hint, c.remedy) || strings.Contains(p.Error(), t.TempDir()) {
+				t.Errorf("%d %+v", status, p)
+			}
+		})
+	}
+	// A bundle needs an author, and a tool of the server doesn't.
+	for name, n := range map[string]*api.NewRun{"t": {Tool: "t", Test: &api.NewTest{File: "x_test.yaml"}}, "": {Bundle: r.files(t, "t.yaml", oneTool, "x_test.yaml", "tool: t\n"+one), Test: &api.NewTest{File: "x_test.yaml"}}} {
+		if name != "" {
+			if _, err := c.CreateVersion(t.Context(), "own", name, &api.NewVersion{Bundle: *r.files(t, "t.yaml", oneTool, "x_test.yaml", "tool: t\n"+one)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := r.client(t, "own "+RoleOperator).CreateRun(t.Context(), "own", n)
+		var p *api.Problem
+		if (err == nil) != (name != "") || err != nil && (!errors.As(err, &p) || p.Reason != run.CodeForbidden) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// TestTestsOnce has tests, also repeated ones, be carried out once: one that is lost isn't given to another runner, whatever its tool says.
+func TestTestsOnce(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, RoleAdmin)
+	one, err := c.CreateRun(t.Context(), "own", &api.NewRun{
+		Bundle: r.files(t, "t.yaml", oneTool+"retry: {attempts: 3}\n", "x_test.yaml", "tool: t\ntests: [{name: a}]\n"), Test: &api.NewTest{File: "x_test.yaml"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Rerun(t.Context(), "own", one.ID, nil); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.store.Claim(t.Context(), store.Claim{Lessee: store.Lessee{Runner: "r", Lease: time.Minute}, Pool: defaultPool, Labels: []string{needsTests}, Free: store.Unbounded(), Most: 9})
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for _, c := range got {
+		if c.Retries != 0 {
+			t.Errorf("%s is given to %d others", c.Run, c.Retries)
+		}
+	}
+}
+
+// TestTestsPolicy holds the policy of a project against tools that are tested, and who may use a secret.
+func TestTestsPolicy(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, RoleAdmin)
+	const tests = "tool: t\ntests: [{name: a}, {name: b, secrets: {db: x}}]\n"
+	bundle := r.files(t, "t.yaml", "name: t\nimage: busybox\ncommand: [x]\nenvironment: [DB=/secrets/db]\n", "x_test.yaml", tests)
+	ask := func(name string) error {
+		_, err := c.CreateRun(t.Context(), "own", &api.NewRun{Bundle: bundle, Test: &api.NewTest{File: "x_test.yaml", Name: name}})
+		return err
+	}
+	if err := ask("a"); err != nil { // the test says that there is no secret
+		t.Error(err)
+	}
+	if _, err := c.SetSecret(t.Context(), "own", "db", "", &api.SetSecret{Value: new("eA=="), Tools: &[]string{"backup"}}); err != nil {
+		t.Fatal(err)
+	}
+	var p *api.Problem
+	if err := ask("a"); !errors.As(err, &p) || p.Reason != run.CodeForbidden {
+		t.Errorf("with a secret of others: %v", err)
+	}
+	if err := ask("b"); err != nil {
+		t.Errorf("with the test's own: %v", err)
+	}
+	if _, err := c.SetPolicy(t.Context(), "own", "images: [registry.example.com/*]\n", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask("b"); !errors.As(err, &p) || p.Reason != run.CodePolicyDenied {
+		t.Errorf("with an image that isn't allowed: %v", err)
+	}
+}

@@ -1,0 +1,135 @@
+package testrun
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/engine/fake"
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// images is a store to which every image must be pulled.
+type images struct{}
+
+func (images) Lookup(string) (*image.Image, error) { return nil, image.ErrNotFound }
+
+func (images) Pull(_ context.Context, ref string, _ image.PullOptions) (*image.Image, error) {
+	return &image.Image{Reference: ref, Digest: "example/" + ref + "@sha256:0"}, nil
+}
+
+func (images) Hold(context.Context, *image.Image, string) (func() error, error) {
+	return func() error { return nil }, nil
+}
+
+// request is a run of tests of a tool with a file of tests.
+func request(t *testing.T, trees content.Store, text string, names ...string) *run.Request {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x_test.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := trees.Pack(t.Context(), dir, []string{"x_test.yaml"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := tool.Parse("x.yaml", []byte("name: x\nimage: i\ncommand: [x]\nargs: [{name: how, default: ''}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &run.Request{ID: "r", Project: "p", Tests: &run.Tests{Tool: one, File: "x_test.yaml", Files: digest, Names: names, Timeout: time.Minute}}
+}
+
+func runner(t *testing.T, program fake.Program) *Runner {
+	t.Helper()
+	t.Setenv("TMPDIR", t.TempDir())
+	return &Runner{&local.Runner{Images: images{}, Engine: &fake.Engine{Programs: map[string]fake.Program{"x": program}}, Places: local.Places{Content: content.Store(t.TempDir())}}}
+}
+
+// logOf is what the events of a run say.
+func logOf(events []run.Event) string {
+	var b strings.Builder
+	for _, e := range events {
+		if e.Log != nil {
+			fmt.Fprintf(&b, "%s: %s", e.Log.Stream, e.Log.Bytes())
+		}
+	}
+	return b.String()
+}
+
+// TestLog has what tools print in the log, also what they haven't ended with a line's end, and what is pulled.
+func TestLog(t *testing.T) {
+	r := runner(t, func(p *fake.Process) int {
+		fmt.Fprint(p.Stdout, "out")
+		fmt.Fprint(p.Stderr, "err")
+		return len(p.Getenv("HOW"))
+	})
+	var events []run.Event
+	req := request(t, r.Content, "tool: x\ntests: [{name: a}, {name: b, inputs: {how: bad}}]\n", "a", "b")
+	res, err := r.Run(t.Context(), req, run.Watch{Emit: func(e run.Event) { events = append(events, e) }})
+	if err != nil || res.Status != run.Failed || res.Reason != "1 of 2 tests failed; the first is b" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	log := logOf(events)
+	for _, want := range []string{"stderr: mayfly: pulling i\n", "stdout: out\nstdout: ::endgroup::\n", "err\n", "stdout: ::group::b\n", "FAIL  b (", "1 passed, 1 failed in "} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log has no %q:\n%s", want, log)
+		}
+	}
+	if strings.Contains(log, os.TempDir()) {
+		t.Errorf("the log is %q", log)
+	}
+	for i, e := range events {
+		if e.Seq != int64(i)+1 || e.Run != "r" {
+			t.Errorf("event %d is %+v", i, e)
+		}
+	}
+	if last := events[len(events)-1]; last.Result == nil || last.Result.Status != res.Status || events[len(events)-2].State == nil {
+		t.Errorf("the last event is %+v", last)
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestTimeout ends tests that take too long together.
+func TestTimeout(t *testing.T) {
+	r := runner(t, func(p *fake.Process) int {
+		<-p.Context.Done()
+		return 1
+	})
+	req := request(t, r.Content, "tool: x\ntests: [{name: a}, {name: b}]\n", "a", "b")
+	req.Tests.Timeout = 50 * time.Millisecond
+	res, err := r.Run(t.Context(), req, run.Watch{Emit: func(run.Event) {}})
+	if err != nil || res.Status != run.TimedOut || res.ExitCode != run.ExitTimedOut || res.Code != run.CodeTimedOut || res.Reason != "the tests took longer than 50ms together" {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// TestDamaged has files that aren't as they were when the run was accepted.
+func TestDamaged(t *testing.T) {
+	r := runner(t, func(*fake.Process) int { return 0 })
+	for name, req := range map[string]*run.Request{
+		"another test": request(t, r.Content, "tool: x\ntests: [{name: a}]\n", "b"),
+		"no tests":     request(t, r.Content, "tool: [x\n", "a"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, err := r.Run(t.Context(), req, run.Watch{Emit: func(run.Event) {}})
+			if err == nil || res.Status != run.Error || strings.Contains(res.Reason, os.TempDir()) {
+				t.Errorf("%+v, %v", res, err)
+			}
+		})
+	}
+}
