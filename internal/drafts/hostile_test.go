@@ -83,7 +83,7 @@ func TestOdd(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"../x.yaml", "/etc/x.yaml", "out/x.yaml", "a/folder/x.yaml", "linked.yaml", "pipe.yaml", "x", "a/../x.yaml", ".github/x.yaml"} {
+	for _, name := range []string{"../x.yaml", "/etc/x.yaml", "out/x.yaml", "a/folder/x.yaml", "linked.yaml", "pipe.yaml", "x", "a/../x.yaml", "x_test.yaml", "x.yml/", strings.Repeat("d/", deepest+1) + "x.yaml", ".github/x.yaml"} {
 		if _, err := r.put(name, filepath.Base(name), map[string]string{filepath.Base(name): "x"}, nil); err == nil || errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
