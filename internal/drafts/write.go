@@ -167,6 +167,9 @@ func (w *writing) write(ctx context.Context, p string, one api.File) error {
 	if one.Executable {
 		mode = 0o777
 	}
+	if old != nil {
+		mode = 0o600 // until it has the old one's, which may keep others out
+	}
 	temporary := path.Join(dir, ".mayfly-"+rand.Text())
 	out, err := w.f.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
