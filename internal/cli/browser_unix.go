@@ -21,6 +21,11 @@ func openAddress(ctx context.Context, s streams, path string, args []string) err
 	if !hasBrowser() {
 		return becomeProgram(ctx, s, path, args)
 	}
+	return withBrowser(ctx, s, path, args)
+}
+
+// withBrowser is openAddress for a user who has a browser.
+func withBrowser(ctx context.Context, s streams, path string, args []string) error {
 	c := exec.CommandContext(ctx, path, args...)
 	c.Stdin, c.Stderr = s.in, s.err
 	out, err := c.StdoutPipe()

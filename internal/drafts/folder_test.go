@@ -269,6 +269,15 @@ func TestWrite(t *testing.T) {
 	if got := r.disk(); !maps.Equal(got, want) {
 		t.Errorf("there is %q, want %q", got, want)
 	}
+	// What is hardly begun is a draft too, and stays one when another program empties it.
+	if d, err := r.put("new.yaml", "new.yaml", map[string]string{"new.yaml": "name: new\n"}, new("")); err != nil || d.Kind != "" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	r.edit("b/tool.yaml", "")
+	r.edit("new.yaml", "")
+	if got := r.list(); got != "a/tool.yaml:tool b/tool.yaml: new.yaml:" {
+		t.Errorf("the drafts are %s", got)
+	}
 	for _, project := range []string{"other", ""} {
 		if all, _, err := r.Drafts(t.Context(), project); all != nil || err != nil {
 			t.Errorf("of %q: %v, %v", project, all, err)

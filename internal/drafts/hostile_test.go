@@ -83,7 +83,7 @@ func TestOdd(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"../x.yaml", "/etc/x.yaml", "out/x.yaml", "a/folder/x.yaml", "linked.yaml", "pipe.yaml", "x", "a/../x.yaml", ".github/x.yaml"} {
+	for _, name := range []string{"../x.yaml", "/etc/x.yaml", "out/x.yaml", "a/folder/x.yaml", "linked.yaml", "pipe.yaml", "x", "a/../x.yaml", "x_test.yaml", "x.yml/", strings.Repeat("d/", deepest+1) + "x.yaml", ".github/x.yaml"} {
 		if _, err := r.put(name, filepath.Base(name), map[string]string{filepath.Base(name): "x"}, nil); err == nil || errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -121,6 +121,30 @@ func TestNoOwn(t *testing.T) {
 	}
 	if _, err := r.put("b/tool.yaml", "tool.yaml", map[string]string{"tool.yaml": script}, nil); err == nil || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestOwner has root edit another user's file, which stays that one's, with its mode; except for ids that mean nobody.
+func TestOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may")
+	}
+	r := open(t, map[string]string{"tool.yaml": plain})
+	file := filepath.Join(r.dir, "tool.yaml")
+	for want, owner := range map[[2]uint32][2]int{{1234, 1235}: {1234, 1235}, {0, 0}: {unmapped, unmapped}} {
+		if err := errors.Join(os.WriteFile(file, []byte(plain), 0o600), os.Chown(file, owner[0], owner[1]), os.Chmod(file, 0o640)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.put("tool.yaml", "tool.yaml", map[string]string{"tool.yaml*": script}, nil); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is, ok := info.Sys().(*syscall.Stat_t); !ok || is.Uid != want[0] || is.Gid != want[1] || info.Mode() != 0o750 {
+			t.Errorf("of %v, the owner is %d:%d and the mode %s", owner, is.Uid, is.Gid, info.Mode())
+		}
 	}
 }
 

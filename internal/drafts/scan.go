@@ -51,7 +51,7 @@ func (f *Folder) scan() *scan {
 			return nil
 		}
 		stem := strings.TrimSuffix(base, path.Ext(base))
-		if kind == "" && stem != "tool" && stem != "workflow" {
+		if _, was := f.with[name]; kind == "" && stem != "tool" && stem != "workflow" && !was { // it stays one while it is written
 			return nil
 		}
 		if len(name) > 512 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // SetDraft implements store.Drafts. It writes the files that differ, each as a whole, and removes those that the draft had and no longer has, unless
@@ -93,7 +94,7 @@ func (f *Folder) RemoveDraft(_ context.Context, project, name string, is *string
 
 // rootOf returns the folder that a draft's files are in.
 func rootOf(name, def string) (string, bool) {
-	if !fs.ValidPath(name) || !isYAML(name) {
+	if !fs.ValidPath(name) || !isYAML(name) || definition.IsTestFile(name) || strings.Count(name, "/") > deepest {
 		return "", false
 	}
 	if name == def {
@@ -165,6 +166,9 @@ func (w *writing) write(ctx context.Context, p string, one api.File) error {
 	mode := fs.FileMode(0o666)
 	if one.Executable {
 		mode = 0o777
+	}
+	if old != nil {
+		mode = 0o600 // until it has the old one's, which may keep others out
 	}
 	temporary := path.Join(dir, ".mayfly-"+rand.Text())
 	out, err := w.f.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
