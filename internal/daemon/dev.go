@@ -29,6 +29,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
 	"github.com/mayfly-run/mayfly/internal/tempdir"
+	"github.com/mayfly-run/mayfly/web"
 )
 
 // devPort is the port of mayfly dev unless that is in use: beside those of the server and of its metrics.
@@ -111,7 +112,7 @@ func (f *devFlags) run(ctx context.Context, dir string, in io.Reader, out, errOu
 	}
 	s := server.New(server.Options{
 		Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Limits: server.DefaultLimits(), Version: program.ThisBuild().Version,
-		Drafts: folder, SessionCookie: "mayfly-session-" + port,
+		Drafts: folder, Folder: folder.Path(), SessionCookie: "mayfly-session-" + port, Pages: web.Handler(),
 	})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {

@@ -68,8 +68,9 @@ type Options struct {
 	// SessionCookie is the name of the cookie of sessions without TLS; mayfly-session by default. A browser sends a cookie to all ports of a host,
 	// so servers beside each other need different names.
 	SessionCookie string
-	// Drafts has the drafts; those of Store by default.
+	// Drafts has the drafts; those of Store by default. Folder is where they are, if they are files.
 	Drafts store.Drafts
+	Folder string
 	// Pages serves what a GET or HEAD asks for that is neither below /api/ nor about the server's health; nil for nothing. It sets
 	// Content-Security-Policy and Cache-Control: an answer without them may load nothing, and isn't kept.
 	Pages http.Handler
@@ -109,6 +110,7 @@ type Server struct {
 
 	metrics    *metrics
 	traces     *trace.Tracer
+	folder     string
 	readiness  readiness
 	compactor  *compactor
 	large      large

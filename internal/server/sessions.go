@@ -170,7 +170,7 @@ func (s *Server) endSession(ctx context.Context, in *FromBrowser) (*withoutCooki
 
 // me says who someone is.
 func (s *Server) me(i identity) api.Me {
-	me := api.Me{Name: i.Name, Project: i.Project, Role: i.Role, Pool: i.Pool, Expires: i.Expires, Roles: []string{}, Operations: []string{}}
+	me := api.Me{Folder: s.folder, Name: i.Name, Project: i.Project, Role: i.Role, Pool: i.Pool, Expires: i.Expires, Roles: []string{}, Operations: []string{}}
 	for _, role := range append([]string{RoleRunner}, roles...) {
 		if i.has(role) {
 			me.Roles = append(me.Roles, role)

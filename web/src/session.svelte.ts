@@ -51,6 +51,11 @@ class Session {
     this.state = "signed-out";
   }
 
+  /** The folder whose files are the drafts, with mayfly dev. */
+  get folder(): string {
+    return this.me?.folder ?? "";
+  }
+
   /** may says whether an operation is allowed, so that a page doesn't offer what is refused. */
   may(operation: string): boolean {
     return this.me?.operations?.includes(operation) ?? false;
