@@ -70,7 +70,10 @@ test("somebody looks at what a run has made, used, asked for and connected to", 
   expect(await memory.innerText()).toMatch(/MiB\s+64 MiB\s+\d+ %/);
   await pictured(page, "run-usage");
   await page.getByText(/Samples as a table/).click();
-  expect(await page.getByRole("region", { name: "Samples of what the run used" }).getByRole("row").count()).toBeGreaterThan(2);
+  const samples = page.getByRole("region", { name: "Samples of what the run used" });
+  expect(await samples.getByRole("row").count()).toBeGreaterThan(2);
+  await samples.scrollIntoViewIfNeeded();
+  await pictured(page, "run-usage-tables");
 
   const connections = page.getByRole("tab", { name: /Connections/ });
   expect(await connections.innerText()).toMatch(/\d refused/);

@@ -36,7 +36,6 @@ export const run = {
   removed: (time: string) => `The log was removed ${time}; the result is kept.`,
   span: (state: string, time: string) => `${state} ${time}`,
   spanLive: (state: string, time: string) => `${state} for ${time} so far`,
-  away: "The page shows what it had. It tries again by itself, and catches up.",
 
   signals: {
     1: "SIGHUP",
