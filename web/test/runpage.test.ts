@@ -147,6 +147,21 @@ test("a run without enough memory says so, and is run again with more", async ()
   expect(wrong).toEqual([]);
 });
 
+test("a run that no runner can take says what it waits for", async () => {
+  const { id } = await call<{ id: string }>("POST", "/projects/default/runs", { tool: "ticker", pool: "nowhere" });
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  await page.locator('h1 ~ [data-status="queued"]').waitFor();
+  await page
+    .getByText(/pool nowhere/)
+    .first()
+    .waitFor();
+  await page.getByRole("list", { name: "Timeline" }).getByText("queued").waitFor();
+  await pictured(page, "run-waiting");
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.locator('h1 ~ [data-status="cancelled"]').waitFor();
+  expect(wrong).toEqual([]);
+});
+
 test("a status that a shell makes is explained, and so are attempts", async () => {
   const lost = await start("lost");
   const stubborn = await start("stubborn");

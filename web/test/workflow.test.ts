@@ -100,6 +100,13 @@ test("somebody sees why a release failed, and retries it from that step", async 
   await page.getByRole("button", { name: "Resume" }).click();
   await page.waitForURL((u) => !u.pathname.endsWith(next));
   await ended(page.url().split("/").at(-1)!);
+
+  // What was wrong is an input.
+  await page.getByRole("button", { name: "Run again with changes" }).click();
+  await page.getByLabel("code integer").fill("0");
+  await pictured(page, "workflow-again");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.locator('h1 ~ [data-status="succeeded"]').waitFor();
   expect(wrong).toEqual([]);
 });
 

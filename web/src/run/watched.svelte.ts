@@ -18,6 +18,7 @@ class Part<T> {
   value = $state.raw<T>();
   problem = $state.raw<Problem>();
   #asked = false;
+  #latest = 0;
 
   constructor(readonly read: () => Promise<T>) {}
 
@@ -32,11 +33,14 @@ class Part<T> {
 
   again = async (): Promise<void> => {
     this.#asked = true;
+    const mine = ++this.#latest;
     try {
-      this.value = await this.read();
+      const value = await this.read();
+      if (mine !== this.#latest) return; // an answer that came later is newer
+      this.value = value;
       this.problem = undefined;
     } catch (error) {
-      this.problem = problemOf(error);
+      if (mine === this.#latest) this.problem = problemOf(error);
     }
   };
 }
@@ -143,6 +147,8 @@ export class Watched {
   again = (): void => {
     void this.load();
     if (!this.source.ready) void this.open();
+    for (const part of [this.request, this.attempts, this.connected, this.metrics, this.steps, this.artifacts])
+      if (part.problem) void part.again();
   };
 
   /** A run that waits says why, and no event tells when that changes. */
@@ -216,7 +222,7 @@ export class Watched {
           break;
         }
         void this.load();
-        for (const part of [this.attempts, this.steps, this.connected, this.artifacts]) if (part.asked) this.#soon(part.again);
+        for (const part of [this.attempts, this.steps, this.connected, this.artifacts]) if (part.asked) void part.again();
         break;
       }
       case "metric": {
