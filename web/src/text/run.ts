@@ -14,6 +14,7 @@ export const run = {
     attempts: "Attempts",
     steps: "Steps",
   } as Record<string, string>,
+  is: (status: string) => `The run is ${status}.`,
   sections: "Sections of the run",
   refused: (n: number) => `${n} refused`,
   by: "Asked for by",
