@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { call, control, ended, mayfly, patience, pictured, signedIn, start, tool } from "./bed";
+import { call, control, ended, mayfly, open, patience, pictured, signedIn, start, tool } from "./bed";
 
 let there: Server;
 let port = 0;
@@ -39,6 +39,7 @@ labels: {team: "<b>platform</b>"}
   await tool("hungry", "x=$(head -c 60000000 /dev/zero | tr '\\0' a); echo ${#x}\n", "resources: {memory: 32Mi}\n");
   await tool("stubborn", 'echo "try"; exit 7\n', "retry: {attempts: 3, backoff: 100ms}\n");
   await tool("ticker", 'for i in $(seq 1 $N); do echo "tick $i"; sleep 0.5; done\n', "args: [{name: n, type: integer, default: 20}]\n");
+  await tool("late", "sleep 60\n", "timeout: 1s\n");
   await tool("lost", "no-such-command\n");
 });
 afterAll(() => there?.close());
@@ -70,7 +71,10 @@ test("somebody looks at what a run has made, used, asked for and connected to", 
   expect(await memory.innerText()).toMatch(/MiB\s+64 MiB\s+\d+ %/);
   await pictured(page, "run-usage");
   await page.getByText(/Samples as a table/).click();
-  expect(await page.getByRole("region", { name: "Samples of what the run used" }).getByRole("row").count()).toBeGreaterThan(2);
+  const samples = page.getByRole("region", { name: "Samples of what the run used" });
+  expect(await samples.getByRole("row").count()).toBeGreaterThan(2);
+  await samples.scrollIntoViewIfNeeded();
+  await pictured(page, "run-usage-tables");
 
   const connections = page.getByRole("tab", { name: /Connections/ });
   expect(await connections.innerText()).toMatch(/\d refused/);
@@ -144,13 +148,33 @@ test("a run without enough memory says so, and is run again with more", async ()
   expect(wrong).toEqual([]);
 });
 
+test("a run that no runner can take says what it waits for", async () => {
+  const { id } = await call<{ id: string }>("POST", "/projects/default/runs", { tool: "ticker", pool: "nowhere" });
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  await page.locator('h1 ~ [data-status="queued"]').waitFor();
+  await page
+    .getByText(/pool nowhere/)
+    .first()
+    .waitFor();
+  await page.getByRole("list", { name: "Timeline" }).getByText("queued").waitFor();
+  await pictured(page, "run-waiting");
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.locator('h1 ~ [data-status="cancelled"]').waitFor();
+  expect(wrong).toEqual([]);
+});
+
 test("a status that a shell makes is explained, and so are attempts", async () => {
   const lost = await start("lost");
   const stubborn = await start("stubborn");
+  const late = await start("late");
+  await ended(late);
   await ended(lost);
   await ended(stubborn);
   const { page, wrong } = await signedIn({}, `/projects/default/runs/${lost}`);
   await page.getByText(/ended with 127 by itself/).waitFor();
+  await page.goto(`/projects/default/runs/${late}`);
+  await page.getByText(/It ran for .*; its timeout is 1s\./).waitFor();
+  await page.getByRole("button", { name: "Run again with 2s" }).waitFor();
   await page.goto(`/projects/default/runs/${stubborn}`);
   const tab = page.getByRole("tab", { name: /Attempts/ });
   expect(await tab.innerText()).toMatch(/3/);
@@ -202,6 +226,21 @@ test("with the keyboard alone, somebody reads the sections and runs it again wit
   const next = page.url().split("/").at(-1)!;
   expect(await call("GET", `/projects/default/runs/${next}/request`)).toMatchObject({ inputs: { n: "2" } });
   await ended(next);
+  expect(wrong).toEqual([]);
+});
+
+test("who may only look isn't offered what is refused", async () => {
+  const id = await start("stubborn");
+  await ended(id);
+  const { token } = await call<{ token: string }>("POST", "/projects/default/tokens", { name: "looks-on", role: "viewer" });
+  const { page, wrong } = await open();
+  await page.goto(`/projects/default/runs/${id}`);
+  await page.getByLabel("Token").fill(token);
+  await page.getByLabel("Token").press("Enter");
+  await page.locator('h1 ~ [data-status="failed"]').waitFor();
+  expect(await page.getByRole("button", { name: /Run again/ }).count()).toBe(0);
+  await page.getByRole("tab", { name: "Definition" }).click();
+  await page.getByText("Digest of the image that ran").waitFor();
   expect(wrong).toEqual([]);
 });
 

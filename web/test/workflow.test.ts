@@ -58,6 +58,8 @@ test("somebody sees why a release failed, and retries it from that step", async 
   expect(await rollback.innerText()).toMatch(/\$\{inputs\.code\} = 3/);
   await page.getByRole("list", { name: "Timeline of the steps" }).getByText("report").waitFor();
   await pictured(page, "workflow");
+  await page.getByRole("list", { name: "Timeline of the steps" }).scrollIntoViewIfNeeded();
+  await pictured(page, "workflow-gantt");
 
   // An edge says what it carries.
   await page.getByRole("img", { name: "build gives check: N, app" }).focus();
@@ -72,6 +74,7 @@ test("somebody sees why a release failed, and retries it from that step", async 
 
   await page.getByRole("tab", { name: "Log" }).click();
   await page.getByText("part of eu begins").waitFor();
+  await pictured(page, "workflow-log");
   await page.getByRole("tab", { name: /Outputs/ }).click();
   await page.getByRole("row", { name: /app.*build/ }).waitFor();
   await pictured(page, "workflow-outputs");
@@ -97,6 +100,13 @@ test("somebody sees why a release failed, and retries it from that step", async 
   await page.getByRole("button", { name: "Resume" }).click();
   await page.waitForURL((u) => !u.pathname.endsWith(next));
   await ended(page.url().split("/").at(-1)!);
+
+  // What was wrong is an input.
+  await page.getByRole("button", { name: "Run again with changes" }).click();
+  await page.getByLabel("code integer").fill("0");
+  await pictured(page, "workflow-again");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.locator('h1 ~ [data-status="succeeded"]').waitFor();
   expect(wrong).toEqual([]);
 });
 

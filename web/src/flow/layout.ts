@@ -71,17 +71,20 @@ export function layout(steps: Schemas["FlowStep"][]): Layout {
   };
 }
 
-/** curve goes through points smoothly, and ends straight down. */
+/** curve is a B-spline near points: it begins and ends at the first and the last one. */
 function curve(points: { x: number; y: number }[]): string {
-  const [first, ...rest] = points;
-  let d = `M${round(first!.x)},${round(first!.y)}`;
-  let at = first!;
-  for (const p of rest) {
-    const half = (at.y + p.y) / 2;
-    d += `C${round(at.x)},${round(half)} ${round(p.x)},${round(half)} ${round(p.x)},${round(p.y)}`;
-    at = p;
+  const p = points;
+  const last = p.length - 1;
+  const at = (x: number, y: number) => `${round(x)},${round(y)}`;
+  let d = `M${at(p[0]!.x, p[0]!.y)}`;
+  if (last < 2) return `${d}L${at(p[last]!.x, p[last]!.y)}`;
+  d += `L${at((5 * p[0]!.x + p[1]!.x) / 6, (5 * p[0]!.y + p[1]!.y) / 6)}`;
+  for (let i = 1; i <= last; i++) {
+    const [a, b] = [p[i - 1]!, p[i]!];
+    const c = p[i + 1] ?? b;
+    d += `C${at((2 * a.x + b.x) / 3, (2 * a.y + b.y) / 3)} ${at((a.x + 2 * b.x) / 3, (a.y + 2 * b.y) / 3)} ${at((a.x + 4 * b.x + c.x) / 6, (a.y + 4 * b.y + c.y) / 6)}`;
   }
-  return d;
+  return `${d}L${at(p[last]!.x, p[last]!.y)}`;
 }
 
 const round = (n: number) => Math.round(n * 10) / 10;

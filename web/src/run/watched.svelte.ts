@@ -18,6 +18,7 @@ class Part<T> {
   value = $state.raw<T>();
   problem = $state.raw<Problem>();
   #asked = false;
+  #latest = 0;
 
   constructor(readonly read: () => Promise<T>) {}
 
@@ -32,11 +33,14 @@ class Part<T> {
 
   again = async (): Promise<void> => {
     this.#asked = true;
+    const mine = ++this.#latest;
     try {
-      this.value = await this.read();
+      const value = await this.read();
+      if (mine !== this.#latest) return; // an answer that came later is newer
+      this.value = value;
       this.problem = undefined;
     } catch (error) {
-      this.problem = problemOf(error);
+      if (mine === this.#latest) this.problem = problemOf(error);
     }
   };
 }
@@ -65,7 +69,7 @@ export class Watched {
   readonly source: Source;
 
   readonly #path: { project: string; run: string };
-  /** Connections that the stream had before those that were there already were read. */
+  /** Connections of the stream that are still to be counted. */
   #waiting: Schemas["ConnectionEvent"][] = [];
   #timers = new Set<ReturnType<typeof setTimeout>>();
   #due = new Map<() => Promise<void>, number>();
@@ -143,6 +147,8 @@ export class Watched {
   again = (): void => {
     void this.load();
     if (!this.source.ready) void this.open();
+    for (const part of [this.request, this.attempts, this.connected, this.metrics, this.steps, this.artifacts])
+      if (part.problem) void part.again();
   };
 
   /** A run that waits says why, and no event tells when that changes. */
@@ -184,17 +190,33 @@ export class Watched {
     this.#timers.add(timer);
   }
 
-  /** Does something soon, and at most once a second, however often it is asked for. */
+  /** Does something soon, but at most once a second, and less often if it takes long, however often it is asked for. */
   #soon(what: () => Promise<void>) {
-    const last = this.#due.get(what) ?? 0;
+    const next = this.#due.get(what) ?? 0;
+    if (next === Infinity) return; // it is to come
     const now = performance.now();
-    if (last > now) return; // it is to come
-    const at = Math.max(now + 50, last + 1000);
-    this.#due.set(what, at);
-    this.#later(() => void what(), at - now);
+    this.#due.set(what, Infinity);
+    this.#later(
+      () => {
+        const began = performance.now();
+        this.#due.set(what, began + 1000);
+        void what().then(() => {
+          const ended = performance.now();
+          if (this.#due.get(what) !== Infinity) this.#due.set(what, Math.max(began + 1000, ended + 4 * (ended - began)));
+        });
+      },
+      Math.max(50, next - now),
+    );
   }
 
   readonly #load = () => this.load();
+
+  /** A tool may make thousands of connections a second: they are counted once a second. */
+  readonly #merge = () => {
+    this.connections = added(this.connections, this.#waiting);
+    this.#waiting = [];
+    return Promise.resolve();
+  };
 
   #take(e: Event) {
     switch (e.type) {
@@ -216,7 +238,7 @@ export class Watched {
           break;
         }
         void this.load();
-        for (const part of [this.attempts, this.steps, this.connected, this.artifacts]) if (part.asked) this.#soon(part.again);
+        for (const part of [this.attempts, this.steps, this.connected, this.artifacts]) if (part.asked) void part.again();
         break;
       }
       case "metric": {
@@ -226,8 +248,8 @@ export class Watched {
       }
       case "connection": {
         const connection = e as Schemas["ConnectionEvent"];
-        if (this.settled) this.connections = added(this.connections, [connection]);
-        else this.#waiting.push(connection);
+        this.#waiting.push(connection);
+        if (this.settled) this.#soon(this.#merge);
         break;
       }
     }

@@ -14,6 +14,7 @@ export const run = {
     attempts: "Attempts",
     steps: "Steps",
   } as Record<string, string>,
+  is: (status: string) => `The run is ${status}.`,
   sections: "Sections of the run",
   refused: (n: number) => `${n} refused`,
   by: "Asked for by",
@@ -36,7 +37,6 @@ export const run = {
   removed: (time: string) => `The log was removed ${time}; the result is kept.`,
   span: (state: string, time: string) => `${state} ${time}`,
   spanLive: (state: string, time: string) => `${state} for ${time} so far`,
-  away: "The page shows what it had. It tries again by itself, and catches up.",
 
   signals: {
     1: "SIGHUP",

@@ -7,6 +7,7 @@ export const workflow = {
   duration: "Duration",
   gantt: "Timeline of the steps",
   waiting: "not begun",
+  leftOut: "this run was to begin at another step, or without this one",
   resumed: "kept from the run before",
   finally: "finally",
   allowed: "its failure doesn't count",
