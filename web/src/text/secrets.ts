@@ -1,6 +1,6 @@
 export const secrets = {
   title: "Secrets",
-  about: "Values are encrypted for the server and go only to the tools that name them. Nobody can read them, here or elsewhere.",
+  about: "Values are encrypted for the server and go only to the tools that name them. No page and no command shows them.",
   search: "Name or tool",
   none: "No secrets yet",
   noneBody: "Set one, and name it in a tool: as the value of a variable, /secrets/NAME, or as a volume.",
@@ -82,7 +82,7 @@ export const secrets = {
 
   page: {
     versions: "Versions",
-    kept: "kept",
+    kept: "current",
     gone: "replaced",
     uses: "Uses",
     noUses: "No run has had it yet.",
