@@ -116,7 +116,8 @@ test("a pool that no runner serves, and a hostile name, are only text", async ()
   const pool = page.getByRole("row", { name: /gone/ });
   await pool.waitFor();
   expect(await pool.innerText()).toContain("no runner serves it");
-  await page.getByRole("region", { name: "Runs now" }).locator(`a[href$="${id}"]`).waitFor();
+  const waits = page.getByRole("region", { name: "Runs now" }).locator("li", { has: page.locator(`a[href$="${id}"]`) });
+  await waits.getByText(/the pool gone|pool "?gone/).waitFor();
   await pictured(page, "overview-waiting");
   expect(await page.evaluate(() => "canary" in window)).toBe(false);
   await call("POST", `${at}/runs/${id}/cancel`);

@@ -142,6 +142,26 @@ test("of two people who edit a policy, the second one sees both, and overwrites 
   await bob.page.getByRole("button", { name: "Use theirs" }).click();
   expect(await field(bob).innerText()).toContain("2Gi");
   expect(await bob.page.getByRole("button", { name: "Set the policy" }).isDisabled()).toBe(true);
+
+  // Removing is an edit too: not of what nobody has seen, and it isn't undone unseen.
+  await write(field(ada), "max: {memory: 3Gi}\n");
+  await ada.page.getByRole("button", { name: "Set the policy" }).click();
+  await ada.page.getByText("Version 4 is set.").waitFor();
+  const remove = async () => {
+    await bob.page.getByRole("button", { name: "Remove", exact: true }).click();
+    await bob.page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  };
+  await remove();
+  await bob.page.getByText("admin has set version 4 meanwhile").waitFor();
+  await bob.page.getByRole("button", { name: "Use theirs" }).click();
+  await remove();
+  await bob.page.getByText("This project has no policy").waitFor();
+  await write(field(ada), "max: {memory: 4Gi}\n");
+  await ada.page.getByRole("button", { name: "Set the policy" }).click();
+  await ada.page.getByText("Somebody has removed the policy meanwhile").waitFor();
+  await ada.page.getByRole("button", { name: "Set the policy" }).click();
+  await ada.page.getByText(/^Version \d is set\./).waitFor();
+  expect((await call<{ text: string }>("GET", "/projects/shared/policy")).text).toContain("4Gi");
   expect(await ada.page.evaluate(() => "canary" in window)).toBe(false);
   expect([...ada.wrong, ...bob.wrong]).toEqual([]);
 });
