@@ -5,7 +5,7 @@ import { session } from "./session.svelte";
 export function projectNow(): string {
   const of = router.place?.params.project;
   if (of) return of;
-  const names = (session.projects ?? []).map((p) => p.name);
+  const names = session.projects.map((p) => p.name);
   const last = localStorage.getItem("project");
   if (session.me?.project) return session.me.project;
   if (last && names.includes(last)) return last;

@@ -2,11 +2,23 @@ import { api, got, onSignedOut, problemOf, send, prefix, type Problem, type Sche
 
 type State = "starting" | "signed-out" | "signed-in" | "away";
 
+/** allProjects is the whole list: a project that isn't in it couldn't be chosen. */
+async function allProjects(): Promise<Schemas["Project"][]> {
+  const all: Schemas["Project"][] = [];
+  let cursor = "";
+  do {
+    const page = await got(api.GET("/projects", { params: { query: { limit: 200, ...(cursor ? { cursor } : {}) } } }));
+    all.push(...(page.projects ?? []));
+    cursor = page.next ?? "";
+  } while (cursor);
+  return all;
+}
+
 /** Who uses the pages. The token itself is only in the request that begins a session. */
 class Session {
   state = $state<State>("starting");
   me = $state<Schemas["Me"]>();
-  projects = $state<Schemas["ProjectList"]["projects"]>([]);
+  projects = $state.raw<Schemas["Project"][]>([]);
   /** The session ended while a page was open: that page stays, behind the form. */
   ended = $state(false);
   problem = $state<Problem>();
@@ -33,7 +45,7 @@ class Session {
 
   async #read() {
     this.me = await got(api.GET("/me"));
-    this.projects = (await got(api.GET("/projects"))).projects;
+    this.projects = await allProjects();
     this.state = "signed-in";
     this.ended = false;
     dispatchEvent(new Event("signedin")); // what was refused meanwhile goes on

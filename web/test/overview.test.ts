@@ -1,5 +1,6 @@
-import { beforeAll, expect, test } from "vitest";
-import { call, ended, patience, pictured, signedIn, start, tool } from "./bed";
+import { join } from "node:path";
+import { beforeAll, expect, test, vi } from "vitest";
+import { call, mayfly, patience, pictured, signedIn, tool } from "./bed";
 import { signedInWith, token } from "./people";
 
 const canary = "<img src=x onerror=window.canary=1>";
@@ -15,16 +16,34 @@ test("an empty project shows the first steps", async () => {
   expect(wrong).toEqual([]);
 });
 
+/** The tests look at a project of their own: others may run things meanwhile. */
+const at = "/projects/watch";
+const wide = { viewport: { width: 1280, height: 1300 } };
+
+async function begin(name: string, inputs: Record<string, unknown> = {}, more: Record<string, unknown> = {}): Promise<string> {
+  return (await call<{ id: string }>("POST", `${at}/runs`, { tool: name, inputs, ...more })).id;
+}
+
+async function over(id: string): Promise<void> {
+  const check = async () => {
+    const { status } = await call<{ status: string }>("GET", `${at}/runs/${id}`);
+    expect(["succeeded", "failed", "cancelled"]).toContain(status);
+  };
+  await vi.waitFor(check, { timeout: patience, interval: 100 });
+}
+
 let failed = "";
 beforeAll(async () => {
   await tool("greet", "exit $CODE\n", "args: [{name: code, type: integer, default: 0}]\n");
   await tool("nap", "sleep $N\n", "args: [{name: n, type: integer, default: 1}]\n");
-  const ids = [await start("greet"), await start("greet"), await start("nap"), (failed = await start("greet", { code: 3 }))];
-  for (const id of ids) await ended(id);
+  for (const name of ["greet", "nap"])
+    await mayfly(["tool", "push", join(process.env.MAYFLY_DIR!, "tools", name, "tool.yaml"), "--project", "watch"]);
+  const ids = [await begin("greet"), await begin("greet"), await begin("nap"), (failed = await begin("greet", { code: 3 }))];
+  for (const id of ids) await over(id);
 });
 
 test("somebody looks what goes on, finds what failed, and comes to its run", async () => {
-  const { page, wrong } = await signedIn({ viewport: { width: 1280, height: 1300 } }, "/projects/default");
+  const { page, wrong } = await signedIn(wide, at);
   const sick = page.getByRole("region", { name: "Failed lately" });
   await sick.getByRole("link", { name: "greet" }).first().waitFor();
   const row = page.locator('tr[data-tool="greet"]');
@@ -34,11 +53,11 @@ test("somebody looks what goes on, finds what failed, and comes to its run", asy
   // What begins and ends is there without a reload.
   const running = page.locator("[data-running]");
   const before = Number(await running.innerText());
-  const id = await start("nap", { n: 20 });
+  const id = await begin("nap", { n: 20 });
   await page.getByRole("region", { name: "Runs now" }).locator(`a[href$="${id}"]`).waitFor();
   await expect.poll(async () => Number(await running.innerText()), { timeout: patience }).toBe(before + 1);
   await pictured(page, "overview");
-  await call("POST", `/projects/default/runs/${id}/cancel`);
+  await call("POST", `${at}/runs/${id}/cancel`);
   await page.getByText("Nothing runs or waits.").waitFor();
 
   // Each figure leads to the runs that it counts.
@@ -54,11 +73,11 @@ test("somebody looks what goes on, finds what failed, and comes to its run", asy
 });
 
 test("the time and the tool of the charts stand in the address", async () => {
-  const { page, wrong } = await signedIn({ viewport: { width: 1280, height: 1300 } }, "/projects/default");
+  const { page, wrong } = await signedIn(wide, at);
   await page.getByRole("button", { name: "Show nap in the charts" }).click();
   await page.getByRole("heading", { name: "Over time: nap" }).waitFor();
   await page.getByRole("link", { name: "7 days" }).click();
-  await page.waitForURL("**/projects/default?range=7d&tool=nap");
+  await page.waitForURL("**/projects/watch?range=7d&tool=nap");
   const bars = page.getByRole("group", { name: /^Runs by how they ended/ });
   await expect.poll(() => bars.getByRole("link").count(), { timeout: patience }).toBe(7);
   await page.reload();
@@ -71,7 +90,7 @@ test("the time and the tool of the charts stand in the address", async () => {
 });
 
 test("the keyboard goes through a chart, with one stop of Tab", async () => {
-  const { page, wrong } = await signedIn({ viewport: { width: 1280, height: 1300 } }, "/projects/default");
+  const { page, wrong } = await signedIn(wide, at);
   const bars = page.getByRole("group", { name: /^Runs by how they ended/ });
   await bars.getByRole("link").first().waitFor();
   expect(await bars.locator('a[tabindex="0"]').count()).toBe(1);
@@ -88,18 +107,19 @@ test("the keyboard goes through a chart, with one stop of Tab", async () => {
 });
 
 test("a pool that no runner serves, and a hostile name, are only text", async () => {
-  const { id } = await call<{ id: string }>("POST", "/projects/default/runs", { tool: "greet", pool: "gone", labels: { note: canary } });
+  const id = await begin("greet", {}, { pool: "gone", labels: { note: canary } });
   const { page, wrong } = await signedInWith(
-    (await token("viewer", "default")).token,
-    "/projects/default?tool=" + encodeURIComponent(canary) + "&range=nonsense",
+    (await token("viewer", "watch")).token,
+    `${at}?tool=` + encodeURIComponent(canary) + "&range=nonsense",
   );
   await page.getByRole("heading", { name: `Over time: ${canary}` }).waitFor();
   const pool = page.getByRole("row", { name: /gone/ });
   await pool.waitFor();
   expect(await pool.innerText()).toContain("no runner serves it");
-  await page.getByRole("region", { name: "Runs now" }).locator(`a[href$="${id}"]`).waitFor();
+  const waits = page.getByRole("region", { name: "Runs now" }).locator("li", { has: page.locator(`a[href$="${id}"]`) });
+  await waits.getByText(/the pool gone|pool "?gone/).waitFor();
   await pictured(page, "overview-waiting");
   expect(await page.evaluate(() => "canary" in window)).toBe(false);
-  await call("POST", `/projects/default/runs/${id}/cancel`);
+  await call("POST", `${at}/runs/${id}/cancel`);
   expect(wrong).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { call, control, patience, pictured, signedIn, start, tool } from "./bed";
+import { call, control, pictured, signedIn, start, tool } from "./bed";
 import { signedInWith, token } from "./people";
 
 const canary = "<img src=x onerror=window.canary=1>";
@@ -99,6 +99,6 @@ test("a pool without a runner says so, and how to add one", async () => {
   await page.getByText(/^mayfly runner --server https:/).waitFor();
   await pictured(page, "runners-pool");
   await page.getByRole("link", { name: "Show all pools" }).click();
-  await expect.poll(() => page.locator("[data-runner]").count(), { timeout: patience }).toBe(2);
+  await page.locator('[data-runner="wild-1"]').waitFor();
   expect(wrong).toEqual([]);
 });

@@ -13,6 +13,7 @@ export const runners = {
   runs: "Runs",
   count: (n: number) => (n === 1 ? "1 runner" : `${n.toLocaleString("en")} runners`),
   unbounded: "no bound",
+  free: (what: string) => `${what} free`,
   used: (what: string, used: string, of: string) => `${what}: ${used} of ${of} in use`,
   usedUnbounded: (what: string, used: string) => `${what}: ${used} in use, without a bound`,
   asked: "CPU, memory and disk are what the runs there ask for; what a tool doesn't set isn't counted.",
