@@ -87,7 +87,7 @@ func TestSecretOfRun(t *testing.T) {
 	for want, args := range map[string][]string{
 		"the tool names no secret \"tokn\"": {"run", "t", "--secret", "tokn=env:MINE"},
 		"a value can't be on the command":   {"run", "t", "--secret", "token=123456789"},
-		"there is no variable NONE_OF_MINE":                         {"run", "t", "--secret", "token=env:NONE_OF_MINE"},
+		"there is no variable NONE_OF_MINE": {"run", "t", "--secret", "token=env:NONE_OF_MINE"},
 		"number 1 is not NAME=env:VARIABLE": {"rerun", id, "--secret", "token"},
 	} {
 		if a := s.run(args...); a.status != 125 || !strings.Contains(a.err, want) || strings.Contains(a.err, "123456789") {
