@@ -84,14 +84,23 @@ var errSpoolFull = errors.New("the runner's spool is full")
 
 // sizeOf is about how many bytes an event takes, and of how many bytes of output it is.
 func sizeOf(e *run.Event) (all, output int64) {
-	if e.Log != nil {
+	all = 200
+	switch {
+	case e.Log != nil:
 		output = int64(len(e.Log.Data) + len(e.Log.DataBase64))
+		all += output
+	case e.Other != nil: // how a test has ended
+		for _, field := range e.Other.Fields {
+			all += int64(len(field))
+		}
 	}
-	return 200 + output, output
+	return all, output
 }
 
 // needed says whether a run's log would be wrong without the event, not only incomplete.
-func needed(e *run.Event) bool { return e.Log == nil && e.Metric == nil && e.Connection == nil }
+func needed(e *run.Event) bool {
+	return e.Log == nil && e.Metric == nil && e.Connection == nil && e.Other == nil
+}
 
 // add adds an event, or returns why there is no room for it.
 func (q *queue) add(e run.Event) error {
@@ -157,7 +166,7 @@ func (q *queue) drop(e run.Event, why error) {
 		d.Bytes += output
 		return
 	}
-	e.Log, e.Metric, e.Connection = nil, nil, nil
+	e.Log, e.Metric, e.Connection, e.Other = nil, nil, nil, nil
 	e.Dropped = &run.Dropped{Events: 1, Bytes: output, Reason: why.Error()}
 	q.tail = append(q.tail, e)
 }

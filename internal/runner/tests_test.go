@@ -75,10 +75,15 @@ func (s *site) testResults(id string) map[string]string {
 	return all
 }
 
-// TestTests carries tests of a draft and of a published tool out, as mayfly test does.
+// TestTests carries tests of a draft and of a published tool out, as mayfly test does. The runner gets their files over the network.
 func TestTests(t *testing.T) {
 	s := newSite(t, tested(nil))
-	s.runner("r")
+	client, err := api.NewClient(api.ClientOptions{Server: s.front.URL, Token: s.runnerToken()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	s.startRunner("r", nil, client.Runner("r", "raaaaaaaaaaaaaaaaaaaaaaaa"))
 	files := []string{"tool.yaml", sayTool, "deep/say_test.yaml", sayTests}
 	s.push("published", files...)
 	for name, c := range map[string]struct {

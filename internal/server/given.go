@@ -80,11 +80,11 @@ func noneForWorkflows() error {
 // givenAgain refuses to repeat a run without the secrets that it was given.
 func givenAgain(had []string, again map[string]string) error {
 	var missing []string
-	p := problem(http.StatusUnprocessableEntity, run.CodeSecretNotFound, "", "give them again: in secrets, or with mayfly rerun RUN --secret NAME=env:VARIABLE")
+	p := problem(http.StatusUnprocessableEntity, run.CodeSecretNotFound, "", "give them again, in secrets")
 	for _, name := range had {
 		if _, ok := again[name]; !ok {
 			missing = append(missing, name)
-			p.Errors = append(p.Errors, api.Wrong{Where: "body.secrets." + name, Message: "the value isn't kept"})
+			p.Errors = append(p.Errors, api.Wrong{Where: "body.secrets." + name, Message: "the value isn't kept", Hint: "give it again: in secrets, or with mayfly rerun RUN --secret " + name + "=env:VARIABLE"})
 		}
 	}
 	if len(missing) == 0 {

@@ -35,7 +35,7 @@ func (s *Server) acceptTests(ctx context.Context, project string, n *api.NewRun,
 	if err := wrongBesideTests(n); err != nil {
 		return nil, err
 	}
-	tests, err := s.testsOf(ctx, n, l, b)
+	tests, err := s.testsOf(ctx, project, n, l, b)
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +116,17 @@ func (s *Server) mayTest(ctx context.Context, project, name string, req *run.Req
 	return nil
 }
 
-// testsOf reads the tests that were asked for, and makes them ones that can be sent to a runner.
-func (s *Server) testsOf(ctx context.Context, n *api.NewRun, l *loaded, b *api.Bundle) (_ *run.Tests, err error) {
+// testsOf reads the tests that were asked for, and makes them ones that can be sent to a runner. Those of a project are read one after the
+// other: each has all files of a bundle on the disk meanwhile.
+func (s *Server) testsOf(ctx context.Context, project string, n *api.NewRun, l *loaded, b *api.Bundle) (_ *run.Tests, err error) {
 	if !slices.ContainsFunc(b.Files, func(f api.File) bool { return f.Path == n.Test.File }) {
 		return nil, noTestFile(n.Test.File, b)
 	}
+	leave, err := s.loading.enter(ctx, "tests of "+project)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	dir, err := tempdir.New()
 	if err != nil {
 		return nil, &outageError{err}

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -147,5 +150,32 @@ func TestTestsPolicy(t *testing.T) {
 	}
 	if err := ask("b"); !errors.As(err, &p) || p.Reason != run.CodePolicyDenied {
 		t.Errorf("with an image that isn't allowed: %v", err)
+	}
+}
+
+// TestTestsInTurn has the files of one bundle of a project on the disk at once, and doesn't have other projects wait.
+func TestTestsInTurn(t *testing.T) {
+	r := newRig(t)
+	leave, err := r.loading.enter(t.Context(), "tests of own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	b := r.files(t, "t.yaml", oneTool, "x_test.yaml", "tool: t\ntests: [{name: a}]\n")
+	l, err := r.load(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &api.NewRun{Bundle: b, Test: &api.NewTest{File: "x_test.yaml"}}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	folder := os.TempDir()
+	t.Setenv("TMPDIR", filepath.Join(folder, "none")) // it waits before it writes anything
+	if _, err := r.testsOf(gone, "own", n, l, b); !errors.Is(err, context.Canceled) {
+		t.Errorf("beside others: %v", err)
+	}
+	t.Setenv("TMPDIR", folder)
+	if tests, err := r.testsOf(t.Context(), "another", n, l, b); err != nil || len(tests.Names) != 1 {
+		t.Errorf("of another project: %+v, %v", tests, err)
 	}
 }

@@ -2,6 +2,7 @@ package testrun
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,7 +42,10 @@ func request(t *testing.T, trees content.Store, text string, names ...string) *r
 	if err := os.WriteFile(filepath.Join(dir, "x_test.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	digest, err := trees.Pack(t.Context(), dir, []string{"x_test.yaml"})
+	if err := os.WriteFile(filepath.Join(dir, "x.mocks.yaml"), []byte("http: [{path: /a, times: 2}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := trees.Pack(t.Context(), dir, []string{"x_test.yaml", "x.mocks.yaml"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +105,22 @@ func TestLog(t *testing.T) {
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestPlaces names places by paths in the folder of the files, which is gone when anyone reads them.
+func TestPlaces(t *testing.T) {
+	r := runner(t, func(*fake.Process) int { return 0 })
+	var events []run.Event
+	req := request(t, r.Content, "tool: x\nmocks: x.mocks.yaml\ntests: [{name: a}]\n", "a")
+	if _, err := r.Run(t.Context(), req, run.Watch{Emit: func(e run.Event) { events = append(events, e) }}); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		data, err := json.Marshal(e)
+		if err != nil || strings.Contains(string(data), os.TempDir()) || e.Other != nil && !strings.Contains(string(data), "x.mocks.yaml http[0] (x.mocks.yaml:1:8) answered 0 of the 2") {
+			t.Errorf("%s, %v", data, err)
+		}
 	}
 }
 

@@ -61,3 +61,37 @@ func TestSecrets(t *testing.T) {
 	find.folder(t, "runner's file", far)
 	find.check(t, "server's file", "runner's file")
 }
+
+// TestSecretOfRun gives a secret to one run, from each place from which a run on this machine gets one.
+func TestSecretOfRun(t *testing.T) {
+	s := newSite(t)
+	s.write("t.yaml", "name: t\nimage: busybox\nenvironment: [TOKEN=/secrets/token]\ncommand: [sh, -c, 'echo ${#TOKEN} $TOKEN']\n")
+	s.must("tool", "push", "t.yaml")
+	s.write("value", "12345678")
+	t.Setenv("MINE", "123456789")
+	for what, want := range map[string]string{"t": "9 ***\n", "t.yaml": "9 ***\n"} {
+		if a := s.run("run", what, "--secret", "token=env:MINE"); a.status != 0 || a.out != want {
+			t.Errorf("%s: %+v", what, a)
+		}
+	}
+	if a := s.run("run", "t", "--secret", "token=file:value"); a.status != 0 || a.out != "8 ***\n" {
+		t.Errorf("from a file: %+v", a)
+	}
+	id := s.latestRun()
+	if a := s.run("rerun", id); a.status != 125 || !strings.Contains(a.err, "the run was given secrets of its own, which the server doesn't keep: token") || !strings.Contains(a.err, "mayfly rerun RUN --secret token=env:VARIABLE") {
+		t.Errorf("repeated without it: %+v", a)
+	}
+	if a := s.run("rerun", id, "--secret", "token=env:MINE"); a.status != 0 || a.out != "9 ***\n" {
+		t.Errorf("repeated with another: %+v", a)
+	}
+	for want, args := range map[string][]string{
+		"the tool names no secret \"tokn\"": {"run", "t", "--secret", "tokn=env:MINE"},
+		"a value can't be on the command":   {"run", "t", "--secret", "token=123456789"},
+		"there is no variable NONE_OF_MINE": {"run", "t", "--secret", "token=env:NONE_OF_MINE"},
+		"number 1 is not NAME=env:VARIABLE": {"rerun", id, "--secret", "token"},
+	} {
+		if a := s.run(args...); a.status != 125 || !strings.Contains(a.err, want) || strings.Contains(a.err, "123456789") {
+			t.Errorf("%q: %+v", args, a)
+		}
+	}
+}
