@@ -21,9 +21,9 @@ LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/program.version=$(VERS
 SHIM_LDFLAGS := $(LDFLAGS) -linkmode external -extldflags "-static -Wl,--wrap=mmap -Wl,--wrap=pthread_create"
 
 # Packages whose tests make real sandboxes. They run one at a time, since each checks that it leaves nothing on the host.
-REAL_TESTS = $(filter-out %/test/layers %/test/makefile %/test/release,$(shell go list ./test/...))
+REAL_TESTS = $(filter-out %/test/layers %/test/makefile %/test/release %/test/web,$(shell go list ./test/...))
 REAL = ./internal/oci/... ./internal/cli/... $(REAL_TESTS)
-PURE = $(filter-out $(shell go list $(REAL) ./sdk/...),$(shell go list ./...))
+PURE = $(filter-out $(shell go list $(REAL) ./sdk/... ./test/web),$(shell go list ./...))
 FUZZTIME := 3s
 # Ends a package whose tests hang. It isn't a limit on the time of tests, which have their own limits for what they wait for.
 PATIENCE := 3h
@@ -39,7 +39,7 @@ setup: ## install the Debian packages that building and testing need (as root)
 	@test/setup.sh
 
 .PHONY: build
-build: libseccomp build-go ## build bin/mayfly, bin/mayflyd, bin/mayfly-shim and bin/mayfly-cel
+build: libseccomp web build-go ## build bin/mayfly, bin/mayflyd, bin/mayfly-shim and bin/mayfly-cel
 	CGO_ENABLED=1 $(GOBUILD) -tags $(SHIM_TAGS) -ldflags '$(SHIM_LDFLAGS)' -o $(BIN)/mayfly-shim ./cmd/mayfly-shim
 
 .PHONY: libseccomp
@@ -49,6 +49,30 @@ libseccomp:
 .PHONY: build-go
 build-go: ## build the programs in pure Go, which need no C compiler
 	CGO_ENABLED=0 $(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
+
+# The pages of the server, which mayflyd contains. Without them it has a page that says so.
+.PHONY: web
+web: web/dist/index.html ## build the pages of the server
+
+WEB_SOURCES = $(shell find web \( -name node_modules -o -name dist -o -name test -o -name schema.ts \) -prune -o -type f -print)
+WEB_MODULES := web/node_modules/.package-lock.json
+
+$(WEB_MODULES): web/package.json web/package-lock.json web/.npmrc
+	@command -v npm >/dev/null || { echo "make web: npm is missing; run 'make setup' first" >&2; exit 1; }
+	cd web && npm ci --no-progress
+	@touch $@
+
+web/dist/index.html: $(WEB_MODULES) $(WEB_SOURCES)
+	find web/dist -mindepth 1 ! -name placeholder.html -delete
+	cd web && npm run --silent build -- --logLevel warn
+
+# The types of the API, of which only the checks know.
+web/src/api/schema.ts: $(WEB_MODULES) web/types.mjs $(shell find internal/api internal/server internal/run internal/engine -name '*.go' ! -name '*_test.go')
+	go run ./release/openapi | (cd web && node types.mjs)
+
+.PHONY: lint-web
+lint-web: web/src/api/schema.ts ## check the pages' types and format
+	cd web && npm run --silent lint && npm run --silent check
 
 .PHONY: pages
 pages: ## write the man pages and the shell completions to .build/pages
@@ -81,7 +105,7 @@ demo: setup build images ## run a real tool end to end (as root)
 
 .PHONY: test
 test: setup build test-tools ## run everything that CI runs, and list what failed (as root)
-	test/all.sh lint vet cross test-race test-bounds fuzz-smoke + test-images test-sandbox test-programs test-gvisor test-python test-go
+	test/all.sh lint lint-web vet cross test-race test-bounds fuzz-smoke + test-images test-sandbox test-programs test-web test-gvisor test-python test-go
 
 .PHONY: test-images
 test-images:
@@ -122,6 +146,12 @@ test-sandbox:
 .PHONY: test-programs
 test-programs: test-tools
 	go test -p 1 -count=1 -timeout $(PATIENCE) $(REAL_TESTS)
+
+# The pages, in a real browser with a real server and real sandboxes.
+.PHONY: test-web
+test-web: web build-go ## test the pages in a browser (as root)
+	cd web && npm run --silent unit
+	go test -count=1 -timeout $(PATIENCE) ./test/web
 
 .PHONY: test-sdk
 test-sdk: build ## test the SDKs for Python and Go with real sandboxes (as root)

@@ -2,6 +2,9 @@ module github.com/mayfly-run/mayfly
 
 go 1.26.8
 
+// Some packages of the pages bring files of Go along.
+ignore ./web/node_modules
+
 require (
 	cel.dev/cel-go v0.33.2
 	filippo.io/age v1.3.2

@@ -6,8 +6,8 @@ need=()
 for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 xz-utils bzip2 python3 python3-pytest postgresql xfsprogs e2fsprogs systemd; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
 done
-# Clients that the tests of mocks use. They need not come from a Debian package.
-for p in curl wget git node:nodejs; do
+# Clients that the tests of mocks use, what builds the pages, and the browser that tests them. They need not come from a Debian package.
+for p in curl wget git node:nodejs npm chromium; do
   command -v "${p%:*}" >/dev/null || need+=("${p#*:}")
 done
 [ ${#need[@]} -eq 0 ] && exit 0

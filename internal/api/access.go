@@ -40,6 +40,7 @@ type Me struct {
 	// Operations are the operationIds that the token may use, in its project or in all.
 	Operations []string        `json:"operations" doc:"the operationIds that the token may use, in its project or in all"`
 	Session    *BrowserSession `json:"session,omitempty" doc:"only if the request came with a session"`
+	Folder     string          `json:"folder,omitempty" doc:"with mayfly dev: the folder whose files are the drafts"`
 }
 
 // BrowserSession is the session of a browser.

@@ -21,7 +21,7 @@ type Policy struct {
 	Set     time.Time `json:"set"`
 	SetBy   string    `json:"set_by"`
 	// Unused says that the project may be misspelt.
-	Unused bool `json:"unused,omitempty" doc:"there is no tool, run, secret or token of the project yet; only in the answer to a policy that is set"`
+	Unused bool `json:"unused,omitempty" doc:"there is no tool, run, secret, token or draft of the project yet; only in the answer to a policy that is set"`
 }
 
 // AssignedPolicy is the policy of an attempt's project.

@@ -21,7 +21,7 @@ type Problem struct {
 
 // Wrong is one mistake of a request, or of a definition in it.
 type Wrong struct {
-	Where   string `json:"where" doc:"a path in the request, such as body.inputs, or FILE:LINE:COLUMN"`
+	Where   string `json:"where" doc:"a path in the request, such as body.inputs.NAME, or FILE:LINE:COLUMN"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 }

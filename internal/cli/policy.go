@@ -76,7 +76,7 @@ func newPolicySetCommand(s streams) *cobra.Command {
 				return err
 			}
 			if p.Unused {
-				fmt.Fprintf(s.err, "mayfly: no tool, run, secret or token of the project %s is there yet\n", p.Project)
+				fmt.Fprintf(s.err, "mayfly: no tool, run, secret, token or draft of the project %s is there yet\n", p.Project)
 			}
 			if asJSON {
 				return printJSONLine(s.out, p)

@@ -44,7 +44,7 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 }
 
 // ofMayfly are the commands that mayfly executes as its own, and that speak of themselves so.
-var ofMayfly = []string{"server", "runner"}
+var ofMayfly = []string{"server", "runner", "dev"}
 
 // notice has begun called when a command has a command line that is right, and begins.
 func notice(c *cobra.Command, begun func()) {
@@ -80,7 +80,7 @@ func Command() *cobra.Command {
 		},
 	}
 	root.Flags().BoolVarP(&version, "version", "v", false, "version for mayflyd")
-	root.AddCommand(serverCommand(), runnerCommand(), versionCommand())
+	root.AddCommand(serverCommand(), runnerCommand(), devCommand(), versionCommand())
 	return root
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/runner"
+	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/testrun"
 	"github.com/mayfly-run/mayfly/internal/trace"
@@ -83,6 +84,20 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 		}
 	}
 	return o, nil
+}
+
+// beside returns a runner of a server in this process. dir is for what it keeps.
+func (c *carrier) beside(s *server.Server, dir string, traces *trace.Tracer, log *slog.Logger) (*runner.Runner, error) {
+	o, err := c.open(dir, log)
+	if err != nil {
+		return nil, err
+	}
+	id, err := instance(dir)
+	if err != nil {
+		return nil, err
+	}
+	o.Server, o.Traces = s.Link("default", o.Name, id), traces
+	return runner.New(o)
 }
 
 // instance returns the text by which the server recognizes the runner of a folder, and tells it from others of the same name. It stays, so

@@ -27,6 +27,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
 	"github.com/mayfly-run/mayfly/internal/trace"
+	"github.com/mayfly-run/mayfly/web"
 )
 
 // serverFlags are the flags of `mayfly server`.
@@ -145,7 +146,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	defer traces.Close()
 	s := server.New(server.Options{
 		Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Lease: f.lease, Limits: f.limits, Keep: f.policy(), QueueSize: f.queueSize,
-		Version: program.ThisBuild().Version, Traces: traces,
+		Version: program.ThisBuild().Version, Traces: traces, Pages: web.Handler(),
 	})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
@@ -154,7 +155,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	return f.serve(ctx, s, tokenFile, traces, out, log)
 }
 
-// serve answers requests until ctx ends, and then ends the runner and the server in this order.
+// serve says where the server is, and answers requests until ctx ends.
 func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile string, traces *trace.Tracer, out io.Writer, log *slog.Logger) (err error) {
 	front, err := f.front(ctx, s.Handler(), log)
 	if err != nil {
@@ -171,15 +172,24 @@ func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile str
 		tokenFile = "FILE (with a token that you have: the first one was moved away)"
 	}
 	fmt.Fprintf(out, "Log in: mayfly login https://%s --token-file %s\n", front.address, tokenFile)
+	var carry func() (*runner.Runner, error)
+	if f.withRunner {
+		carry = func() (*runner.Runner, error) { return f.runner(s, traces, log) }
+	}
+	return front.until(ctx, s, carry, log)
+}
+
+// until answers requests until ctx ends, and then ends the runner, if there is one, and the server in this order.
+func (f *front) until(ctx context.Context, s *server.Server, carry func() (*runner.Runner, error), log *slog.Logger) (err error) {
 	served := make(chan error, 1)
-	go func() { served <- front.serve() }()
+	go func() { served <- f.serve() }()
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	var ran chan error // gets how the runner has ended; nil without one
-	if f.withRunner {
-		r, err := f.runner(s, traces, log)
+	if carry != nil {
+		r, err := carry()
 		if err != nil {
-			return errors.Join(err, front.close(ctx))
+			return errors.Join(err, f.close(ctx))
 		}
 		ran = make(chan error, 1)
 		go func() { ran <- r.Run(serving) }()
@@ -201,7 +211,7 @@ func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile str
 		err = errors.Join(err, <-ran)
 	}
 	s.Close()
-	err = errors.Join(err, front.close(context.WithoutCancel(ctx)))
+	err = errors.Join(err, f.close(context.WithoutCancel(ctx)))
 	if served != nil {
 		err = errors.Join(err, <-served)
 	}
@@ -258,16 +268,7 @@ func (f *serverFlags) openStore(ctx context.Context, log *slog.Logger) (*sqlstor
 
 // runner returns the runner in this process.
 func (f *serverFlags) runner(s *server.Server, traces *trace.Tracer, log *slog.Logger) (*runner.Runner, error) {
-	o, err := f.open(filepath.Join(f.data, "runner"), log)
-	if err != nil {
-		return nil, err
-	}
-	id, err := instance(filepath.Join(f.data, "runner"))
-	if err != nil {
-		return nil, err
-	}
-	o.Server, o.Traces = s.Link("default", o.Name, id), traces
-	return runner.New(o)
+	return f.beside(s, filepath.Join(f.data, "runner"), traces, log)
 }
 
 // front is what listens.
@@ -287,20 +288,32 @@ func (f *serverFlags) front(ctx context.Context, h http.Handler, log *slog.Logge
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s: %w; choose another --listen", f.listen, err)
 	}
-	return &front{
-		address: l.Addr().String(), fingerprint: fingerprint, listener: l,
-		http: &http.Server{
-			Handler: h, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
-			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // mistakes of clients
-		},
-	}, nil
+	out := newFront(l, h, log)
+	out.http.TLSConfig, out.fingerprint = config, fingerprint
+	return out, nil
 }
 
-func (f *front) serve() error {
-	if err := f.http.ServeTLS(f.listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
-		return err
+// newFront returns what listens, without TLS.
+func newFront(l net.Listener, h http.Handler, log *slog.Logger) *front {
+	return &front{
+		address: l.Addr().String(), listener: l,
+		http: &http.Server{
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // mistakes of clients
+		},
 	}
-	return nil
+}
+
+func (f *front) serve() (err error) {
+	if f.http.TLSConfig == nil {
+		err = f.http.Serve(f.listener)
+	} else {
+		err = f.http.ServeTLS(f.listener, "", "")
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }
 
 // close lets requests that have begun end, for a while.

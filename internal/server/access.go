@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -97,12 +98,13 @@ type credential struct {
 }
 
 // credentialOf returns what a request has. A token goes before a session: the cookie comes with every request of a browser.
-func credentialOf(c huma.Context) credential {
+func (s *Server) credentialOf(c huma.Context) credential {
 	if header := c.Header("Authorization"); header != "" {
 		scheme, text, ok := strings.Cut(header, " ")
 		return credential{hash: hashOf(text), given: ok && strings.EqualFold(scheme, "bearer")} // RFC 9110, section 11.1
 	}
-	text, ok := sessionOf(c)
+	r, _ := humago.Unwrap(c)
+	text, ok := s.sessionOf(r)
 	return credential{hash: hashOf(text), session: ok, given: ok}
 }
 
@@ -130,13 +132,13 @@ var errSignedOut = problem(http.StatusUnauthorized, run.CodeUnauthenticated, "th
 // authenticate lets a request pass if its token has the operation's role in the project of its address.
 func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	role, _ := c.Operation().Metadata[roleKey].(string)
-	by := credentialOf(c)
+	by := s.credentialOf(c)
 	// A session that isn't there, and never will be, counts as a failure once: a page asks several times before it notices that its own has ended.
 	if by.session && s.signedOut.has(string(by.hash)) {
 		if r, ok := c.Context().Value(recordKey{}).(*record); ok {
 			r.changes, r.logged = false, true
 		}
-		c.SetHeader("Set-Cookie", sessionCookie(c, "", -1))
+		s.removeCookie(c)
 		s.refuse(c, errSignedOut)
 		return
 	}
@@ -154,7 +156,7 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	case errors.Is(err, store.ErrNotFound) && by.session:
 		s.countFailure(c)
 		s.signedOut.put(string(by.hash), struct{}{})
-		c.SetHeader("Set-Cookie", sessionCookie(c, "", -1))
+		s.removeCookie(c)
 		s.refuse(c, errSignedOut)
 		return
 	case errors.Is(err, store.ErrNotFound):
@@ -183,6 +185,12 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	}
 	trace.InProject(c.Context(), c.Param("project"))
 	next(huma.WithValue(c, identityKey{}, who))
+}
+
+// removeCookie has the browser forget a session.
+func (s *Server) removeCookie(c huma.Context) {
+	r, _ := humago.Unwrap(c)
+	c.SetHeader("Set-Cookie", s.sessionCookie(r, "", -1))
 }
 
 // tokenEnded says whether the token of a stream, or its session, has expired or was removed since the stream began. The runner in this process

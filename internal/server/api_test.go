@@ -112,7 +112,7 @@ func (r *rig) callAs(t *testing.T, kind, method, path, token, body string) (int,
 // each calls f with each operation, and an address of it in a project.
 func (r *rig) each(project string, f func(op *huma.Operation, role, path string)) {
 	values := strings.NewReplacer("{project}", project, "{tool}", "t", "{run}", "no-such-run", "{digest}", "sha256:"+strings.Repeat("0", 64), "{secret}", "no-such-secret",
-		"{name}", "no-such-name", "{instance}", strings.Repeat("a", 26), "{version}", "1", "{path}", "t.yaml")
+		"{name}", "no-such-name", "{instance}", strings.Repeat("a", 26), "{version}", "1", "{path}", "t.yaml", "{draft}", "no-such-draft")
 	for op := range operations(r.api.OpenAPI()) {
 		role, _ := op.Metadata[roleKey].(string)
 		f(op, role, values.Replace(op.Path))
@@ -182,7 +182,7 @@ func TestBadInput(t *testing.T) {
 			}
 		}
 		for _, odd := range []string{"%00", "%2e%2e%2f", "a%2fb", strings.Repeat("a", 5000), "Ünï", "' OR 1=1 --", "{project}"} {
-			wrong := strings.NewReplacer("no-such-run", odd, "no-such-secret", odd, "no-such-name", odd, "/t/", "/"+odd+"/", "sha256:"+strings.Repeat("0", 64), odd, "own", odd).Replace(path)
+			wrong := strings.NewReplacer("no-such-run", odd, "no-such-secret", odd, "no-such-name", odd, "no-such-draft", odd, "/t/", "/"+odd+"/", "sha256:"+strings.Repeat("0", 64), odd, "own", odd).Replace(path)
 			wrong = strings.ReplaceAll(wrong, " ", "%20")
 			if wrong == path {
 				continue

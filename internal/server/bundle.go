@@ -171,13 +171,32 @@ func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err 
 		return &outageError{err}
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	size := int64(0)
-	folders := map[string]bool{}
+	if err := checkFiles(b); err != nil {
+		return err
+	}
 	for i, f := range b.Files {
 		where := fmt.Sprintf("body.files[%d]", i)
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
+		if dir := filepath.Dir(f.Path); dir != "." {
+			if err := root.MkdirAll(dir, 0o700); err != nil {
+				return cantMake(where, "the folder of", f.Path, err)
+			}
+		}
+		if err := s.unpackFile(ctx, root, f, where); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFiles checks that the files of a bundle can be in one folder. Whether their names are short enough for it, it doesn't know.
+func checkFiles(b *api.Bundle) error {
+	size := int64(0)
+	files, folders := map[string]bool{}, map[string]bool{}
+	for i, f := range b.Files {
+		where := fmt.Sprintf("body.files[%d]", i)
 		if deep := strings.Count(f.Path, "/"); deep > deepestFile {
 			return wrongBundle(where, fmt.Sprintf("%q is in more than %d folders", f.Path, deepestFile))
 		}
@@ -193,29 +212,38 @@ func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err 
 		if size += f.Size; size > maxBundle {
 			return wrongBundle(where, fmt.Sprintf("the files are larger than %d MiB together", maxBundle>>20))
 		}
-		if dir := filepath.Dir(f.Path); dir != "." {
-			if err := root.MkdirAll(dir, 0o700); err != nil {
-				return cantMake(where, "the folder of", f.Path, err)
-			}
+		if files[f.Path] {
+			return cantMake(where, "the file", f.Path, fs.ErrExist)
 		}
-		if err := s.unpackFile(ctx, root, f, where); err != nil {
-			return err
+		files[f.Path] = true
+	}
+	for i, f := range b.Files {
+		if folders[f.Path] {
+			return cantMake(fmt.Sprintf("body.files[%d]", i), "the file", f.Path, fs.ErrExist)
 		}
 	}
 	return nil
 }
 
+func notSent(where string, f api.File) error {
+	return wrongBundle(where, fmt.Sprintf("the content %s of %q was not sent", f.Digest, f.Path))
+}
+
+func wrongSize(where string, f api.File, size int64) error {
+	return wrongBundle(where, fmt.Sprintf("%q has %d bytes, not %d", f.Path, size, f.Size))
+}
+
 func (s *Server) unpackFile(ctx context.Context, root *os.Root, f api.File, where string) (err error) {
 	in, size, err := s.archive.Open(ctx, f.Digest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &outageError{wrongBundle(where, fmt.Sprintf("the content %s of %q was not sent", f.Digest, f.Path))}
+		return &outageError{notSent(where, f)}
 	}
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	if size != f.Size {
-		return wrongBundle(where, fmt.Sprintf("%q has %d bytes, not %d", f.Path, size, f.Size))
+		return wrongSize(where, f, size)
 	}
 	mode := fs.FileMode(0o600)
 	if f.Executable {

@@ -78,6 +78,9 @@ func newFuzzer(t *testing.T, r *rig) *fuzzer {
 		made("/projects/own/tokens", `{"name":"`+name+`","role":"viewer"}`)
 		made("/tokens", `{"name":"`+name+`","role":"viewer"}`)
 	}
+	if status, _ := r.putIf(t, "/api/v1/projects/own/drafts/d", tool, "If-None-Match", "*"); status != http.StatusOK {
+		t.Fatalf("draft: %d", status)
+	}
 	flow := r.endedFlow(t)
 	ended, held := made("/projects/own/runs", `{"tool":"t"}`), made("/projects/own/runs", `{"tool":"t"}`)
 	runner := holder(defaultPool, "r", reporter)
@@ -99,14 +102,14 @@ func newFuzzer(t *testing.T, r *rig) *fuzzer {
 	}
 	r.heldStep(t, "step", digest)
 	f.values = map[string]string{
-		"project": "own", "tool": "t", "version": "1", "path": "t.yaml", "artifact": "out", "secret": "s", "name": "spare", "instance": reporter,
+		"project": "own", "tool": "t", "version": "1", "path": "t.yaml", "artifact": "out", "secret": "s", "name": "spare", "draft": "d", "instance": reporter,
 		"run": ended, "digest": digest, "definition": "t.yaml", "key": someKey, "find": "a", "status": string(run.Queued),
 		"run of cancel-run": waits, "run of resume-run": flow, "run of workflow-steps": flow, "runner": "r", "waits": waits, "held": held, "flow": flow,
 		"to": "2",
 	}
 	hello := fmt.Sprintf(`"protocol":%d,"version":"1","slots":1,"key":%q`, api.Protocol, someKey)
 	f.bodies = map[string]string{
-		"create-run": `{"tool":"t","inputs":{},"labels":{"a":"b"},"priority":1,"pool":"none"}`, "resume-run": `{}`, "create-version": tool, "validate": tool,
+		"create-run": `{"tool":"t","inputs":{},"labels":{"a":"b"},"priority":1,"pool":"none"}`, "resume-run": `{}`, "create-version": tool, "set-draft": tool, "validate": tool,
 		"create-token": `{"name":"new","role":"runner","pool":"other"}`, "create-project-token": `{"name":"new","role":"viewer","expires_seconds":60}`,
 		"set-secret": `{"value":"eA==","tools":["t"]}`, "set-policy": `{"text":"max: {memory: 2Gi}\n"}`, "missing-contents": `{"digests":["` + digest + `"]}`,
 		"put-content": "artifact", "runner-put-content": "artifact", "runner-messages": "{" + hello + "}", "runner-heartbeat": "{" + hello + `,"holds":[{"run":"` + held + `","attempt":1}]}`,
@@ -477,8 +480,11 @@ func (f *fuzzer) check(op *huma.Operation, resp *http.Response) error {
 		return err
 	case typeEvents:
 		data := "Event"
-		if op.OperationID == "follow-runs" {
+		switch op.OperationID {
+		case "follow-runs":
 			data = "RunList"
+		case "follow-drafts":
+			data = "DraftList"
 		}
 		return f.checkEvents(resp.Body, at+"/x-itemSchema", data)
 	case api.ReportLines:

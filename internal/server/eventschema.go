@@ -71,7 +71,8 @@ func schemaName(t reflect.Type, hint string) string {
 	return huma.DefaultSchemaNamer(t, hint)
 }
 
-// describeEvents adds the events to the description's components: Event is any of them, SentEvent one in a stream of server-sent events, and SentList a list in such a stream.
+// describeEvents adds the events to the description's components: Event is any of them, SentEvent one in a stream of server-sent events, and SentList and SentDrafts are
+// lists in such a stream.
 func describeEvents(all huma.Registry) {
 	known := slices.Sorted(maps.Keys(eventTypes))
 	names := make([]any, len(known))
@@ -119,12 +120,14 @@ func describeEvents(all huma.Registry) {
 			"data":  textOf("Event"),
 		},
 	}
-	all.Map()["SentList"] = &huma.Schema{
-		Type: huma.TypeObject, Description: "a list in a stream of server-sent events", Required: []string{"event", "data"},
-		Properties: map[string]*huma.Schema{
-			"event": {Type: huma.TypeString, Enum: []any{"runs"}},
-			"data":  textOf("RunList"),
-		},
+	for name, of := range map[string][2]string{"SentList": {"runs", "RunList"}, "SentDrafts": {"drafts", "DraftList"}} {
+		all.Map()[name] = &huma.Schema{
+			Type: huma.TypeObject, Description: "a list in a stream of server-sent events", Required: []string{"event", "data"},
+			Properties: map[string]*huma.Schema{
+				"event": {Type: huma.TypeString, Enum: []any{of[0]}},
+				"data":  textOf(of[1]),
+			},
+		}
 	}
 }
 

@@ -17,11 +17,11 @@ import (
 )
 
 // streams are the operations whose answers last. Their time says nothing, so they are counted while they are open.
-var streams = map[string]bool{"follow-run": true, "follow-runs": true, "runner-messages": true}
+var streams = map[string]bool{"follow-run": true, "follow-runs": true, "follow-drafts": true, "runner-messages": true}
 
 // transfers are the operations whose time is that of the client's line: it says nothing of the server either.
 var transfers = map[string]bool{
-	"download-log": true, "download-events": true, "get-artifact": true, "get-file": true, "put-content": true, "runner-content": true, "runner-put-content": true,
+	"download-log": true, "download-events": true, "get-artifact": true, "get-file": true, "get-draft-file": true, "put-content": true, "runner-content": true, "runner-put-content": true,
 }
 
 // otherPool stands for the pools that no runner serves: whoever may run a tool can name any pool, and a label must not have any value.

@@ -70,10 +70,12 @@ func (s *Server) describeRaw() {
 	content := map[string]*huma.MediaType{typeBytes: {Schema: bytes}}
 	raw := map[string]bodies{
 		"follow-runs":        {answer: items(typeEvents, &huma.Schema{Ref: components + "SentList"})},
+		"follow-drafts":      {answer: items(typeEvents, &huma.Schema{Ref: components + "SentDrafts"})},
 		"follow-run":         {answer: items(typeEvents, &huma.Schema{Ref: components + "SentEvent"})},
 		"download-events":    {answer: items(api.ReportLines, &huma.Schema{Ref: components + "Event"})},
 		"download-log":       {answer: map[string]*huma.MediaType{typeText: {Schema: bytes}}},
 		"get-file":           {answer: content},
+		"get-draft-file":     {answer: content},
 		"get-artifact":       {answer: map[string]*huma.MediaType{typeTar: {Schema: bytes}}},
 		"put-content":        {request: content},
 		"runner-content":     {answer: content},

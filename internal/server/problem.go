@@ -96,8 +96,12 @@ func wrongText(err error) *api.Problem {
 		return p
 	case errors.As(err, &inputs):
 		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, "the inputs are wrong", "correct what errors lists")
-		for _, text := range inputs.Problems {
-			p.Errors = append(p.Errors, api.Wrong{Where: "body.inputs", Message: text})
+		for i, text := range inputs.Problems {
+			where := "body.inputs"
+			if name := inputs.Of(i); name != "" {
+				where += "." + name
+			}
+			p.Errors = append(p.Errors, api.Wrong{Where: where, Message: text})
 		}
 		return p
 	}

@@ -10,8 +10,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-
-	"github.com/mayfly-run/mayfly/internal/api"
 )
 
 // anyRun is what readers of a list wait for: the id of no run.
@@ -37,17 +35,25 @@ func (s *Server) followRuns(ctx context.Context, in *runQuery) (*huma.StreamResp
 		if !streaming(c, w) {
 			return
 		}
-		if err := s.streamRuns(c.Context(), w, in, &list.Body, more); err != nil {
+		err := s.streamList(c.Context(), w, "runs", list.Body, more, func(ctx context.Context) (any, error) {
+			next, err := s.listRuns(ctx, in)
+			if err != nil {
+				return nil, err
+			}
+			return next.Body, nil
+		})
+		if err != nil {
 			s.log.Debug("stream of a list ended", "project", in.Project, "error", err) // the reader comes back
 		}
 	}}, nil
 }
 
-// streamRuns writes a list, and what it becomes, until the reader is gone:
+// streamList writes a list, and what next says that it becomes, until the reader is gone. It looks again when there is more, but not more
+// often than a page would ask:
 //
 //	event: runs
 //	data: {"runs":[…]}
-func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQuery, list *api.RunList, more <-chan struct{}) error {
+func (s *Server) streamList(ctx context.Context, w http.ResponseWriter, name string, list any, more <-chan struct{}, next func(context.Context) (any, error)) error {
 	out := http.NewResponseController(w)
 	check := s.checkToken()
 	alive := time.NewTicker(s.keepAlive)
@@ -62,7 +68,7 @@ func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQ
 			return err
 		}
 		if sum := sha256.Sum256(text); sum != sent {
-			if _, err := fmt.Fprintf(w, "event: runs\ndata: %s\n\n", text); err != nil {
+			if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", name, text); err != nil {
 				return err
 			}
 			if err := out.Flush(); err != nil {
@@ -70,7 +76,7 @@ func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQ
 			}
 			sent = sum
 		}
-		again := time.After(s.poll) // not more often than a page would ask
+		again := time.After(s.poll)
 		select {
 		case <-more:
 		case <-alive.C:
@@ -95,10 +101,8 @@ func (s *Server) streamRuns(ctx context.Context, w http.ResponseWriter, in *runQ
 			}
 			wait = s.limiter.draw(s.bucketOf(who(ctx), ""))
 		}
-		next, err := s.listRuns(ctx, in)
-		if err != nil {
+		if list, err = next(ctx); err != nil {
 			return err
 		}
-		list = &next.Body
 	}
 }

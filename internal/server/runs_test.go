@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,5 +59,34 @@ func TestRefusedRuns(t *testing.T) {
 	status, p = r.call(t, http.MethodPost, api.Prefix+"/projects/own/runs/"+list.Runs[0].ID+"/rerun", token, `{"environment":{"A=":"c"}}`)
 	if status != http.StatusUnprocessableEntity || !strings.Contains(p.Error(), "is not the name of a variable") {
 		t.Errorf("rerun: %d %v", status, p)
+	}
+}
+
+// TestWrongInputs has the problem of each input name the input, so that a form can show it there.
+func TestWrongInputs(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, RoleAdmin)
+	for _, text := range []string{
+		"name: t\nimage: busybox\ncommand: [x]\nargs: [{name: a, required: true}, {name: n, type: integer}]\n",
+		"name: f\nimage: busybox\ncommand: [x]\n",
+		"name: w\ninputs: [{name: o, type: object}]\nworkflow: [{name: a, tool: f}]\n",
+	} {
+		if _, err := c.CreateVersion(t.Context(), "own", text[len("name: "):len("name: t")], &api.NewVersion{Bundle: *r.sent(t, text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for body, want := range map[string][]string{
+		`{"tool":"t","inputs":{"n":"x","no":1}}`:                 {"body.inputs.a", "body.inputs.n", "body.inputs"},
+		`{"tool":"f","inputs":{"PATH":"/x","A B":"x","C":null}}`: {"body.inputs", "body.inputs.C", "body.inputs.PATH"},
+		`{"tool":"w","inputs":{"o":1}}`:                          {"body.inputs.o"},
+	} {
+		_, p := r.call(t, http.MethodPost, api.Prefix+"/projects/own/runs", r.tokens["own "+RoleOperator], body)
+		var at []string
+		for _, one := range p.Errors {
+			at = append(at, one.Where)
+		}
+		if !slices.Equal(at, want) {
+			t.Errorf("%s: %v, want %v", body, at, want)
+		}
 	}
 }

@@ -196,9 +196,21 @@ func (s *Server) setSecret(ctx context.Context, in *struct {
 func (s *Server) deleteSecret(ctx context.Context, in *struct {
 	InProject
 	SecretName
+	IfMatch string `header:"If-Match" maxLength:"64" doc:"only if the secret has this ETag: nobody has set it meanwhile, or changed its tools"`
 },
 ) (*struct{}, error) {
-	return nil, s.explain(s.store.RemoveSecret(ctx, in.Project, in.Secret), "secret "+in.Secret)
+	what := "secret " + in.Secret
+	var is *store.Secret
+	if in.IfMatch != "" {
+		old, err := s.store.Secret(ctx, in.Project, in.Secret)
+		if err != nil {
+			return nil, s.explain(err, what)
+		}
+		if is, err = (&SecretCondition{IfMatch: in.IfMatch}).of(old); err != nil {
+			return nil, s.explain(err, what)
+		}
+	}
+	return nil, s.explain(s.store.RemoveSecret(ctx, in.Project, in.Secret, is), what)
 }
 
 // rotateKeys makes a new key, and wraps all secrets for it while the server serves. The old keys stay: a backup may need them. A key is a

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,6 +45,33 @@ func TestSecretMeanwhile(t *testing.T) {
 		status, etag := r.putIf(t, "/api/v1/projects/own/secrets/"+name, `{"value":"eHg="}`, key, condition)
 		if status != want || want == 200 && !strings.HasPrefix(etag, `"`) {
 			t.Errorf("%s %s: status %d, ETag %s", name, header, status, etag)
+		}
+	}
+}
+
+// TestRemoveSecretAsSeen has somebody remove a secret that was set again meanwhile.
+func TestRemoveSecretAsSeen(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, RoleAdmin)
+	set := func() string {
+		t.Helper()
+		one, err := c.SetSecret(t.Context(), "own", "key", "", &api.SetSecret{Value: new("eHg=")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return one.ETag
+	}
+	seen := set()
+	now := set()
+	for _, c := range []struct {
+		name, tag string
+		want      int
+	}{{"key", seen, http.StatusPreconditionFailed}, {"none", now, http.StatusNotFound}, {"key", now, http.StatusNoContent}, {"key", now, http.StatusNotFound}} {
+		v, body := r.browse(t, browsed{
+			method: http.MethodDelete, path: "/projects/own/secrets/" + c.name, token: r.tokens[RoleAdmin], header: map[string]string{"If-Match": strconv.Quote(c.tag)},
+		})
+		if v.StatusCode != c.want {
+			t.Errorf("%+v: %d %s", c, v.StatusCode, body)
 		}
 	}
 }

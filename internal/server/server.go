@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -30,6 +31,7 @@ type Store interface {
 	store.Projects
 	store.Audit
 	store.Policies
+	store.Drafts
 	store.Runners
 	store.Secrets
 	store.Workflows
@@ -63,40 +65,52 @@ type Options struct {
 	Version string
 	// Traces gets spans of requests and of runs; nil for none. The caller closes it after Close.
 	Traces *trace.Tracer
+	// SessionCookie is the name of the cookie of sessions without TLS; mayfly-session by default. A browser sends a cookie to all ports of a host,
+	// so servers beside each other need different names.
+	SessionCookie string
+	// Drafts has the drafts; those of Store by default. Folder is where they are, if they are files.
+	Drafts store.Drafts
+	Folder string
+	// Pages serves what a GET or HEAD asks for that is neither below /api/ nor about the server's health; nil for nothing. It sets
+	// Content-Security-Policy and Cache-Control: an answer without them may load nothing, and isn't kept.
+	Pages http.Handler
 }
 
 // Server answers the API and hands out runs. Its life:
 //
 //	New  ->  Start  ->  Handler serves requests, Link serves a runner in this process  ->  Close
 type Server struct {
-	store      Store
-	archive    archive.Contents
-	keys       *secret.Keys
-	rotating   sync.Mutex
-	log        *slog.Logger
-	lease      time.Duration
-	poll       time.Duration
-	tools      *first[*loaded]        // by their digests
-	loading    *locks                 // of those that are read, by their digests
-	tokens     *recent[store.Token]   // by their hashes
-	sessions   *recent[store.Session] // by their hashes
-	signedOut  *recent[struct{}]      // sessions that aren't there, by their hashes
-	policies   *recent[cachedPolicy]  // by project
-	runners    *recent[[]store.Runner]
-	limits     Limits
-	deadlines  deadlines
-	readAtOnce int
-	closed     sync.Once
-	limiter    *limiter
-	pool       *dispatcher
-	flows      *flows
-	queues     queues
-	live       *hub
-	streams    openStreams
-	keep       Keep
+	store       Store
+	drafts      store.Drafts
+	plainCookie string
+	archive     archive.Contents
+	keys        *secret.Keys
+	rotating    sync.Mutex
+	log         *slog.Logger
+	lease       time.Duration
+	poll        time.Duration
+	tools       *first[*loaded]        // by their digests
+	loading     *locks                 // of those that are read, by their digests
+	tokens      *recent[store.Token]   // by their hashes
+	sessions    *recent[store.Session] // by their hashes
+	signedOut   *recent[struct{}]      // sessions that aren't there, by their hashes
+	policies    *recent[cachedPolicy]  // by project
+	runners     *recent[[]store.Runner]
+	limits      Limits
+	deadlines   deadlines
+	readAtOnce  int
+	closed      sync.Once
+	limiter     *limiter
+	pool        *dispatcher
+	flows       *flows
+	queues      queues
+	live        *hub
+	streams     openStreams
+	keep        Keep
 
 	metrics    *metrics
 	traces     *trace.Tracer
+	folder     string
 	readiness  readiness
 	compactor  *compactor
 	large      large
@@ -125,12 +139,15 @@ func New(o Options) *Server {
 	if o.Poll == 0 {
 		o.Poll = defaultPoll
 	}
+	if o.Drafts == nil {
+		o.Drafts = o.Store
+	}
 	o.Keep.setDefaults()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, traces: o.Traces, conditions: o.Conditions,
+		store: o.Store, drafts: o.Drafts, plainCookie: cmp.Or(o.SessionCookie, plainCookie), archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, traces: o.Traces, conditions: o.Conditions,
 		lease: o.Lease, poll: o.Poll, keepAlive: keepAlive, deadlines: usualDeadlines, readAtOnce: usualAtOnce,
 		limits: o.Limits, limiter: newLimiter(), queues: queues{most: o.QueueSize, have: map[string]queueLength{}},
 		large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}},
@@ -171,9 +188,17 @@ func New(o Options) *Server {
 	s.api.UseMiddleware(s.measure, s.audit, s.authenticate, s.boundStreams, s.once)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.mux.HandleFunc("GET /readyz", s.ready)
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, problem(http.StatusNotFound, run.CodeNoSuchThing, "there is nothing at "+r.Method+" "+r.URL.Path, api.Prefix+"/openapi.json has what there is"))
-	})
+	s.mux.Handle("/", rest(o.Pages))
+	s.register()
+	s.describeKeys()
+	s.describeRaw()
+	s.servePage()
+	s.serveSchemas()
+	return s
+}
+
+// register makes the operations.
+func (s *Server) register() {
 	s.registerTools()
 	s.registerRuns()
 	s.registerWorkflows()
@@ -196,11 +221,18 @@ func New(o Options) *Server {
 	s.registerAudit()
 	s.registerPolicies()
 	s.registerFiles()
-	s.describeKeys()
-	s.describeRaw()
-	s.servePage()
-	s.serveSchemas()
-	return s
+	s.registerDrafts()
+}
+
+// rest serves what is no operation: pages, if there are any.
+func rest(pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if pages != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !strings.HasPrefix(r.URL.Path+"/", "/api/") {
+			pages.ServeHTTP(w, r)
+			return
+		}
+		writeProblem(w, problem(http.StatusNotFound, run.CodeNoSuchThing, "there is nothing at "+r.Method+" "+r.URL.Path, api.Prefix+"/openapi.json has what there is"))
+	})
 }
 
 // Start begins the work in the background: leases that ran out, and what other servers have written.
@@ -221,19 +253,23 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Handler serves the API.
+// Handler serves the API and the pages.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff") // what a tool printed is never a page
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
+		secure(w.Header())
 		if strings.HasPrefix(r.URL.Path, openAPI) {
 			s.described.Do(s.describe)
 		}
 		s.deadlines.serve(s.mux, w, r)
 	})
+}
+
+// secure sets the headers that all answers have.
+func secure(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff") // what a tool printed is never a page
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
 }
 
 // Close ends all streams and the work in the background. It may be called again.

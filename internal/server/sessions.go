@@ -42,17 +42,16 @@ const (
 	plainCookie  = "mayfly-session"
 )
 
-func cookieName(c huma.Context) string {
-	if c.TLS() != nil {
+func (s *Server) cookieName(r *http.Request) string {
+	if r.TLS != nil {
 		return secureCookie
 	}
-	return plainCookie
+	return s.plainCookie
 }
 
 // sessionOf returns the text of a request's session.
-func sessionOf(c huma.Context) (text string, ok bool) {
-	r, _ := humago.Unwrap(c)
-	cookie, err := r.Cookie(cookieName(c))
+func (s *Server) sessionOf(r *http.Request) (text string, ok bool) {
+	cookie, err := r.Cookie(s.cookieName(r))
 	if err != nil || cookie.Value == "" {
 		return "", false
 	}
@@ -60,14 +59,14 @@ func sessionOf(c huma.Context) (text string, ok bool) {
 }
 
 // sessionCookie is a Set-Cookie. With a negative age it removes the cookie.
-func sessionCookie(c huma.Context, text string, age time.Duration) string {
+func (s *Server) sessionCookie(r *http.Request, text string, age time.Duration) string {
 	cookie := http.Cookie{
-		Name: cookieName(c), Value: text, Path: api.Prefix, MaxAge: int(age / time.Second), HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Name: s.cookieName(r), Value: text, Path: api.Prefix, MaxAge: int(age / time.Second), HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	}
 	if age < 0 {
 		cookie.MaxAge = -1
 	}
-	if c.TLS() != nil {
+	if r.TLS != nil {
 		cookie.Path, cookie.Secure = "/", true // as the name demands
 	}
 	return cookie.String()
@@ -116,11 +115,11 @@ func (s *Server) registerSessions() {
 }
 
 // FromBrowser is a request whose answer sets the cookie.
-type FromBrowser struct{ c huma.Context }
+type FromBrowser struct{ r *http.Request }
 
 // Resolve implements huma.Resolver.
 func (f *FromBrowser) Resolve(c huma.Context) []error {
-	f.c = c
+	f.r, _ = humago.Unwrap(c)
 	return nil
 }
 
@@ -143,29 +142,35 @@ func (s *Server) beginSession(ctx context.Context, in *FromBrowser) (*withCookie
 	case who.Role == RoleRunner:
 		return nil, problem(http.StatusForbidden, run.CodeForbidden, "a runner's token makes no session", "use the token of a person")
 	}
-	text := "mflys_" + rand.Text() + rand.Text()
-	one, err := s.store.AddSession(ctx, hashOf(text), who.Hash, sessionAge, sessionsOfToken)
+	one, cookie, err := s.newSession(ctx, in.r, who.Hash)
 	if err != nil {
 		return nil, s.explain(err, "token "+who.Name)
 	}
 	who.session = &one
-	return &withCookie[api.Me]{sessionCookie(in.c, text, sessionAge), s.me(who)}, nil
+	return &withCookie[api.Me]{cookie, s.me(who)}, nil
+}
+
+// newSession makes a session from the token with a hash, and returns it with its cookie.
+func (s *Server) newSession(ctx context.Context, r *http.Request, token []byte) (one store.Session, cookie string, err error) {
+	text := "mflys_" + rand.Text() + rand.Text()
+	one, err = s.store.AddSession(ctx, hashOf(text), token, sessionAge, sessionsOfToken)
+	return one, s.sessionCookie(r, text, sessionAge), err
 }
 
 // endSession ends the session of the cookie, if the one who asks has it. Without one, there is nothing to end.
 func (s *Server) endSession(ctx context.Context, in *FromBrowser) (*withoutCookie, error) {
-	text, _ := sessionOf(in.c)
+	text, _ := s.sessionOf(in.r)
 	hash := hashOf(text)
 	defer s.sessions.forget(func(key string, _ store.Session) bool { return key == string(hash) })
 	if err := s.store.RemoveSession(ctx, hash, who(ctx).Hash); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, s.explain(err, "session")
 	}
-	return &withoutCookie{sessionCookie(in.c, "", -1)}, nil
+	return &withoutCookie{s.sessionCookie(in.r, "", -1)}, nil
 }
 
 // me says who someone is.
 func (s *Server) me(i identity) api.Me {
-	me := api.Me{Name: i.Name, Project: i.Project, Role: i.Role, Pool: i.Pool, Expires: i.Expires, Roles: []string{}, Operations: []string{}}
+	me := api.Me{Folder: s.folder, Name: i.Name, Project: i.Project, Role: i.Role, Pool: i.Pool, Expires: i.Expires, Roles: []string{}, Operations: []string{}}
 	for _, role := range append([]string{RoleRunner}, roles...) {
 		if i.has(role) {
 			me.Roles = append(me.Roles, role)

@@ -72,7 +72,7 @@ func TestBusyStreamOfAnEndedToken(t *testing.T) {
 	for name, stream := range map[string]func(http.ResponseWriter) error{
 		"follow a run": func(w http.ResponseWriter) error { return r.stream(ended, w, "own", "a", 0, true) },
 		"follow a list": func(w http.ResponseWriter) error {
-			return r.streamRuns(ended, w, &runQuery{}, &api.RunList{}, make(chan struct{}))
+			return r.streamList(ended, w, "runs", api.RunList{}, make(chan struct{}), nil)
 		},
 	} {
 		w := httptest.NewRecorder()

@@ -36,7 +36,7 @@ type Logs interface {
 	DropLogs(ctx context.Context, d Drop) (Dropped, error)
 	// DropRuns removes runs that have ended with all that belongs to them, the oldest first.
 	DropRuns(ctx context.Context, d Drop) (Dropped, error)
-	// References calls take with each text that may name contents: manifests of versions, requests and results of runs.
+	// References calls take with each text that may name contents: manifests of versions and drafts, requests and results of runs.
 	References(ctx context.Context, take func(text []byte)) error
 }
 

@@ -13,7 +13,7 @@ type Policies interface {
 	SetPolicy(ctx context.Context, p Policy, is int) (Policy, error)
 	// Policy returns the latest version. The error is ErrNotFound if there is none, or if it was removed.
 	Policy(ctx context.Context, project string) (Policy, error)
-	// Used reports whether a project has a tool, run, secret or token. A project needs nothing else to exist.
+	// Used reports whether a project has a tool, run, secret, token or draft. A project needs nothing else to exist.
 	Used(ctx context.Context, project string) (bool, error)
 }
 

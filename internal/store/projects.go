@@ -4,7 +4,7 @@ import "context"
 
 // Projects has the projects, which are there by their use: nobody makes one. The methods may be called from several goroutines.
 type Projects interface {
-	// Projects returns the projects that have a tool, run, secret, token or policy, by name, from the first one after a name on; or only the
+	// Projects returns the projects that have a tool, run, secret, token, draft or policy, by name, from the first one after a name on; or only the
 	// given one.
 	Projects(ctx context.Context, only, after string, most int) ([]Project, error)
 }

@@ -26,8 +26,8 @@ type Secrets interface {
 	SecretVersions(ctx context.Context, project, name string) ([]SecretVersion, error)
 	// SecretUses returns the latest SecretHistory runs that had a secret, the newest first.
 	SecretUses(ctx context.Context, project, name string) ([]SecretUse, error)
-	// RemoveSecret removes a secret, with its versions and uses. The error is ErrNotFound.
-	RemoveSecret(ctx context.Context, project, name string) error
+	// RemoveSecret removes a secret, with its versions and uses. If is isn't nil, the secret must be that. The error is ErrNotFound or ErrChanged.
+	RemoveSecret(ctx context.Context, project, name string, is *Secret) error
 }
 
 // Secret is the latest version of a secret.

@@ -19,7 +19,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		return freeInputs(given)
 	}
 	var out []Input
-	bad := &InputError{missing: map[int]string{}}
+	bad := &InputError{}
 	names := make([]string, len(t.Args))
 	for i := range t.Args {
 		a := &t.Args[i]
@@ -29,15 +29,15 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		case ok:
 			v, err := a.Value(raw)
 			if err != nil {
-				bad.add("argument %q (%s): %v", a.Name, a.Type, err)
+				bad.add(a.Name, "argument %q (%s): %v", a.Name, a.Type, err)
 				continue
 			}
 			out = append(out, Input{Name: a.Name, Env: a.Env, Value: v.Text})
 		case a.Default != nil:
 			out = append(out, Input{Name: a.Name, Env: a.Env, Value: a.Default.Text, Default: true})
 		case a.Required:
-			if bad.add("argument %q (%s) is required but not given%s", a.Name, a.Type, a.About()) {
-				bad.missing[len(bad.Problems)-1] = a.Name
+			if bad.add(a.Name, "argument %q (%s) is required but not given%s", a.Name, a.Type, a.About()) {
+				bad.missing = append(bad.missing, len(bad.Problems)-1)
 			}
 		}
 	}
@@ -50,7 +50,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 			i := slices.Index(names, near)
 			hint = fmt.Sprintf("did you mean %q (%s)?", near, t.Args[i].Type)
 		}
-		bad.add("unknown argument %s; %s", shape.Quote(name), hint)
+		bad.add("", "unknown argument %s; %s", shape.Quote(name), hint)
 	}
 	if len(bad.Problems) > 0 {
 		return nil, bad
@@ -111,16 +111,16 @@ func freeInputs(given map[string]any) ([]Input, error) {
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !ValidEnvName(name) {
 			_, hint := CheckEnvName(name)
-			bad.add("input %s can't be a variable; %s", shape.Quote(name), hint)
+			bad.add("", "input %s can't be a variable; %s", shape.Quote(name), hint)
 			continue
 		}
 		if steersLoader(name) {
-			bad.add("input %q would change how the tool's programs start; to allow it, declare it in the tool's args", name)
+			bad.add(name, "input %q would change how the tool's programs start; to allow it, declare it in the tool's args", name)
 			continue
 		}
 		text, err := shape.TextOf(given[name])
 		if err != nil {
-			bad.add("input %q: %v", name, err)
+			bad.add(name, "input %q: %v", name, err)
 			continue
 		}
 		out = append(out, Input{Name: name, Env: name, Value: text})
@@ -142,22 +142,31 @@ func steersLoader(name string) bool {
 type InputError struct {
 	Problems []string `json:"problems"`
 
-	missing map[int]string // the required arguments that have no value, by the index of their problem
+	names   []string // of the inputs that the problems are about; "" for one that the tool can't have
+	missing []int    // the problems of required arguments that have no value
 }
 
-// add adds a problem, and reports whether there was room for it.
-func (e *InputError) add(format string, args ...any) bool {
+// Of returns the name of the input that a problem is about, or "" if the tool has no such input.
+func (e *InputError) Of(i int) string {
+	if i >= len(e.names) {
+		return ""
+	}
+	return e.names[i]
+}
+
+// add adds a problem of an input, and reports whether there was room for it.
+func (e *InputError) add(name, format string, args ...any) bool {
 	if len(e.Problems) >= shape.MaxProblems {
 		return false
 	}
-	e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
+	e.Problems, e.names = append(e.Problems, fmt.Sprintf(format, args...)), append(e.names, name)
 	return true
 }
 
 // ExplainMissing adds to the problem of each required argument that has no value how to give it, which only the caller knows.
 func (e *InputError) ExplainMissing(how func(name string) string) {
-	for i, name := range e.missing {
-		e.Problems[i] += "; " + how(name)
+	for _, i := range e.missing {
+		e.Problems[i] += "; " + how(e.names[i])
 	}
 }
 

@@ -27,7 +27,7 @@ func TestPolicy(t *testing.T) {
 	if out := s.must("policy", "set", "policy.yaml"); out != "policy of default version 1\n" {
 		t.Errorf("set: %q", out)
 	}
-	const unused = "mayfly: no tool, run, secret or token of the project misspelt is there yet\n"
+	const unused = "mayfly: no tool, run, secret, token or draft of the project misspelt is there yet\n"
 	if a := s.run("policy", "set", "policy.yaml", "--project", "misspelt"); a.status != 0 || a.out != "policy of misspelt version 1\n" || a.err != unused {
 		t.Errorf("of a project that nothing is known of: %+v", a)
 	}

@@ -88,6 +88,15 @@ func replica(t *testing.T, of *site, flags ...string) *site {
 
 // begin starts the server, and logs in.
 func (s *site) begin() {
+	s.t.Helper()
+	s.loadImages()
+	s.start()
+	s.must("login", s.url, "--token-file", filepath.Join(s.data, "admin-token"))
+	s.must("context", "use", strings.TrimPrefix(s.url, "https://"))
+}
+
+// loadImages puts busybox into the user's home.
+func (s *site) loadImages() {
 	t := s.t
 	t.Helper()
 	store, err := image.Open(filepath.Join(s.home, "images"), image.Options{NoSync: true})
@@ -98,9 +107,6 @@ func (s *site) begin() {
 	if _, err := store.Load(t.Context(), bytes.NewReader(archive)); err != nil {
 		t.Fatal(err)
 	}
-	s.start()
-	s.must("login", s.url, "--token-file", filepath.Join(s.data, "admin-token"))
-	s.must("context", "use", strings.TrimPrefix(s.url, "https://"))
 }
 
 // start starts the server, on the port that it had before, if any.

@@ -228,14 +228,16 @@ func (s *Store) drop(ctx context.Context, d store.Drop, where string, one func(c
 
 // References implements store.Logs.
 func (s *Store) References(ctx context.Context, take func(text []byte)) error {
-	err := s.read(ctx, func(rows row) error {
-		var text []byte
-		err := rows.Scan(&text)
-		take(text)
-		return err
-	}, `SELECT manifest FROM versions`)
-	if err != nil {
-		return err
+	for _, q := range []string{`SELECT manifest FROM versions`, `SELECT manifest FROM drafts`} {
+		err := s.read(ctx, func(rows row) error {
+			var text []byte
+			err := rows.Scan(&text)
+			take(text)
+			return err
+		}, q)
+		if err != nil {
+			return err
+		}
 	}
 	for _, q := range []string{
 		`SELECT run, request FROM requests WHERE run > ? ORDER BY run LIMIT ?`,

@@ -62,7 +62,8 @@ func (s *Store) SetPolicy(ctx context.Context, n store.Policy, is int) (store.Po
 func (s *Store) Used(ctx context.Context, project string) (used bool, err error) {
 	err = s.read(ctx, func(rows row) error { return rows.Scan(&used) },
 		`SELECT EXISTS (SELECT 1 FROM versions WHERE project = ?) OR EXISTS (SELECT 1 FROM runs WHERE project = ?)
-		OR EXISTS (SELECT 1 FROM secrets WHERE project = ?) OR EXISTS (SELECT 1 FROM tokens WHERE project = ?)`, project, project, project, project)
+		OR EXISTS (SELECT 1 FROM secrets WHERE project = ?) OR EXISTS (SELECT 1 FROM tokens WHERE project = ?)
+		OR EXISTS (SELECT 1 FROM drafts WHERE project = ?)`, project, project, project, project, project)
 	return used, err
 }
 

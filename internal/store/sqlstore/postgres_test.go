@@ -47,6 +47,7 @@ func TestPostgres(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, ...storetest.Store){
 		"ManyWriters": storetest.ManyWriters, "SameAtOnce": storetest.SameAtOnce, "ClaimsAtOnce": storetest.ClaimsAtOnce,
 		"AuditAtOnce": storetest.AuditAtOnce, "RemoveAtOnce": storetest.RemoveAtOnce, "Histories": storetest.Histories, "LimitsAtOnce": storetest.LimitsAtOnce, "OnceAtOnce": storetest.OnceAtOnce, "EndsAtOnce": storetest.EndsAtOnce, "SetAtOnce": storetest.SetAtOnce,
+		"DraftsAtOnce": storetest.DraftsAtOnce,
 	} {
 		t.Run("Replicas/"+name, func(t *testing.T) {
 			address := server.Database(t)

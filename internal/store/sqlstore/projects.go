@@ -20,7 +20,7 @@ func (s *Store) Projects(ctx context.Context, only, after string, most int) (all
 	}, `WITH RECURSIVE r(project) AS (
 			SELECT MIN(project) FROM runs WHERE project > ?
 			UNION ALL SELECT (SELECT MIN(project) FROM runs WHERE project > r.project) FROM r WHERE r.project IS NOT NULL),
-		p AS (SELECT project FROM r WHERE project IS NOT NULL UNION SELECT project FROM versions UNION SELECT project FROM secrets
+		p AS (SELECT project FROM r WHERE project IS NOT NULL UNION SELECT project FROM versions UNION SELECT project FROM drafts UNION SELECT project FROM secrets
 			UNION SELECT project FROM tokens WHERE project <> '' UNION SELECT project FROM policies o WHERE o.text <> '' AND o.version = (SELECT MAX(version) FROM policies l WHERE l.project = o.project))
 		SELECT p.project, (SELECT COUNT(DISTINCT tool) FROM versions v WHERE v.project = p.project),
 			(SELECT COUNT(*) FROM policies o WHERE o.project = p.project AND o.text <> '' AND o.version = (SELECT MAX(version) FROM policies l WHERE l.project = p.project))

@@ -80,20 +80,28 @@ func (s *Store) LimitSecret(ctx context.Context, project, name string, tools []s
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		version, at, old := 0, int64(0), ""
-		if err := tx.rows(ctx, func(rows row) error { return rows.Scan(&version, &at, &old) },
-			`SELECT version, set_at, tools FROM secrets WHERE project = ? AND name = ? FOR UPDATE`, project, name); err != nil {
+		if err := lockSecret(ctx, tx, project, name, is); err != nil {
 			return err
-		}
-		switch {
-		case version == 0:
-			return refused{store.ErrNotFound}
-		case is != nil && (version != is.Version || !sameSecret(is, at, old)):
-			return refused{store.ErrChanged}
 		}
 		_, err := tx.exec(ctx, `UPDATE secrets SET tools = ? WHERE project = ? AND name = ?`, string(text), project, name)
 		return err
 	})
+}
+
+// lockSecret keeps others from changing a secret until the transaction ends. If is isn't nil, the secret must be that.
+func lockSecret(ctx context.Context, tx *tx, project, name string, is *store.Secret) error {
+	version, at, tools := 0, int64(0), ""
+	err := tx.rows(ctx, func(rows row) error { return rows.Scan(&version, &at, &tools) },
+		`SELECT version, set_at, tools FROM secrets WHERE project = ? AND name = ? FOR UPDATE`, project, name)
+	switch {
+	case err != nil:
+		return err
+	case version == 0:
+		return refused{store.ErrNotFound}
+	case is != nil && (version != is.Version || !sameSecret(is, at, tools)):
+		return refused{store.ErrChanged}
+	}
+	return nil
 }
 
 // change carries out a statement that must change a row.
@@ -150,16 +158,15 @@ func (s *Store) RewrapSecret(ctx context.Context, one store.Secret, sealed []byt
 }
 
 // RemoveSecret implements store.Secrets.
-func (s *Store) RemoveSecret(ctx context.Context, project, name string) error {
+func (s *Store) RemoveSecret(ctx context.Context, project, name string, is *store.Secret) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		if err := lockSecret(ctx, tx, project, name, is); err != nil {
+			return err
+		}
 		var calls []*call
 		for _, table := range []string{"secrets", "secret_versions", "secret_uses"} {
 			calls = append(calls, callOf(`DELETE FROM `+table+` WHERE project = ? AND name = ?`, project, name))
 		}
-		err := tx.carryOut(ctx, calls...)
-		if err == nil && calls[0].changed == 0 {
-			err = refused{store.ErrNotFound}
-		}
-		return err
+		return tx.carryOut(ctx, calls...)
 	})
 }

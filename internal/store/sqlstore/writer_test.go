@@ -90,7 +90,7 @@ func TestRefusedInGroup(t *testing.T) {
 		want error
 	}{
 		"remove a token":  {func(s *Store) error { return s.RemoveToken(t.Context(), "p", "none") }, store.ErrNotFound},
-		"remove a secret": {func(s *Store) error { return s.RemoveSecret(t.Context(), "p", "none") }, store.ErrNotFound},
+		"remove a secret": {func(s *Store) error { return s.RemoveSecret(t.Context(), "p", "none", nil) }, store.ErrNotFound},
 		"limit a secret":  {func(s *Store) error { return s.LimitSecret(t.Context(), "p", "none", nil, nil) }, store.ErrNotFound},
 		"add a token": {func(s *Store) error {
 			return s.AddToken(t.Context(), store.Token{Hash: []byte("b"), Name: "a", Project: "p"})

@@ -80,7 +80,7 @@ func auditLog(t *testing.T, s Store) {
 			_, err := s.Cancel(ctx, "p", "none", *ended("cancelled"))
 			return err
 		},
-		"delete-secret": func(ctx context.Context) error { return s.RemoveSecret(ctx, "p", "none") },
+		"delete-secret": func(ctx context.Context) error { return s.RemoveSecret(ctx, "p", "none", nil) },
 	}
 	for action, change := range refused {
 		p := pending(action, "ada", "p")

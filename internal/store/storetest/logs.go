@@ -257,6 +257,9 @@ func references(t *testing.T, s Store) {
 	if _, _, err := s.AddVersion(t.Context(), store.Version{Project: "p", Tool: "t", Manifest: []byte("manifest"), Digest: "d"}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.SetDraft(t.Context(), store.Draft{Project: "p", Name: "d", Manifest: []byte("draft"), Tag: "d"}, nil); err != nil {
+		t.Fatal(err)
+	}
 	over(t, s, "a", 1)
 	accept(t, s, newRun("b"))
 	var all []string
@@ -264,7 +267,7 @@ func references(t *testing.T, s Store) {
 		t.Fatal(err)
 	}
 	slices.Sort(all)
-	if got := strings.Join(all, " "); got != `manifest {"id":"a"} {"id":"b"} {"status":"x"}` {
+	if got := strings.Join(all, " "); got != `draft manifest {"id":"a"} {"id":"b"} {"status":"x"}` {
 		t.Errorf("references %s", got)
 	}
 }

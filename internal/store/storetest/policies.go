@@ -61,7 +61,11 @@ func policies(t *testing.T, s Store) {
 			_, err := s.SetSecret(ctx, store.Secret{Project: p, Name: "a"}, nil, func(int, time.Time) ([]byte, error) { return []byte("x"), nil })
 			return err
 		},
-		"token":  func(p string) error { return s.AddToken(ctx, store.Token{Hash: []byte(p), Name: "a", Project: p}) },
+		"token": func(p string) error { return s.AddToken(ctx, store.Token{Hash: []byte(p), Name: "a", Project: p}) },
+		"draft": func(p string) error {
+			_, err := s.SetDraft(ctx, store.Draft{Project: p, Name: "a", Manifest: []byte("{}"), Tag: "x"}, nil)
+			return err
+		},
 		"policy": func(p string) error { _, err := set(p, "a", store.AnyVersion); return err },
 	}
 	for what, use := range uses {

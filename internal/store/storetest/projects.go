@@ -30,6 +30,9 @@ func projects(t *testing.T, s Store) {
 	if _, err := s.SetSecret(ctx, store.Secret{Project: "secrets", Name: "s"}, nil, func(int, time.Time) ([]byte, error) { return []byte("x"), nil }); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.SetDraft(ctx, store.Draft{Project: "drafts", Name: "d", Manifest: []byte("{}"), Tag: "x"}, nil); err != nil {
+		t.Fatal(err)
+	}
 	for project, texts := range map[string][]string{"policy": {"x"}, "tools": {"x", "", "y"}, "removed": {"x", ""}} {
 		for _, text := range texts {
 			if _, err := s.SetPolicy(ctx, store.Policy{Project: project, Text: text}, store.AnyVersion); err != nil {
@@ -42,7 +45,7 @@ func projects(t *testing.T, s Store) {
 		most        int
 		want        string
 	}{
-		"all":      {"", "", 100, "[{p 0 false} {policy 0 true} {secrets 0 false} {tokens 0 false} {tools 2 true}]"},
+		"all":      {"", "", 100, "[{drafts 0 false} {p 0 false} {policy 0 true} {secrets 0 false} {tokens 0 false} {tools 2 true}]"},
 		"a page":   {"", "p", 2, "[{policy 0 true} {secrets 0 false}]"},
 		"only one": {"tools", "", 100, "[{tools 2 true}]"},
 		"none":     {"none", "", 100, "[]"},

@@ -38,7 +38,7 @@ func secrets(t *testing.T, s Store) {
 	if one, err := s.Secret(ctx, "q", "b"); err != nil || len(one.Tools) > 0 {
 		t.Errorf("a secret for all tools again: %+v, %v", one, err)
 	}
-	if err := s.RemoveSecret(ctx, "q", "b"); err != nil {
+	if err := s.RemoveSecret(ctx, "q", "b", nil); err != nil {
 		t.Error(err)
 	}
 	if err := s.LimitSecret(ctx, "p", "a", []string{"u"}, nil); err != nil {
@@ -64,15 +64,31 @@ func secrets(t *testing.T, s Store) {
 	if all, err := s.Secrets(ctx, "q", store.Page{}); err != nil || len(all) != 1 {
 		t.Errorf("secrets of a project: %+v, %v", all, err)
 	}
-	if err := s.RemoveSecret(ctx, "p", "a"); err != nil {
+	if err := s.RemoveSecret(ctx, "p", "a", nil); err != nil {
 		t.Error(err)
 	}
 	for name, err := range map[string]error{
-		"get": func() error { _, err := s.Secret(ctx, "p", "a"); return err }(), "remove": s.RemoveSecret(ctx, "p", "a"), "limit": s.LimitSecret(ctx, "p", "a", nil, nil),
+		"get": func() error { _, err := s.Secret(ctx, "p", "a"); return err }(), "remove": s.RemoveSecret(ctx, "p", "a", nil), "limit": s.LimitSecret(ctx, "p", "a", nil, nil),
 	} {
 		if !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s a secret that isn't there: %v", name, err)
 		}
+	}
+}
+
+// removedAsSeen removes a secret that was set again since it was seen.
+func removedAsSeen(t *testing.T, s Store, seen store.Secret) {
+	t.Helper()
+	ctx := t.Context()
+	if err := s.RemoveSecret(ctx, seen.Project, seen.Name, &seen); !errors.Is(err, store.ErrChanged) {
+		t.Errorf("removed with what was seen of the one before: %v", err)
+	}
+	now, err := s.Secret(ctx, seen.Project, seen.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveSecret(ctx, seen.Project, seen.Name, &now); err != nil {
+		t.Errorf("removed as it was seen: %v", err)
 	}
 }
 
@@ -123,7 +139,7 @@ func secretsMeanwhile(t *testing.T, s Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RemoveSecret(ctx, "p", "again"); err != nil {
+	if err := s.RemoveSecret(ctx, "p", "again", nil); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(5 * time.Millisecond) // the database's clock has milliseconds
@@ -135,6 +151,7 @@ func secretsMeanwhile(t *testing.T, s Store) {
 			t.Errorf("with what was seen of the one before: %v", err)
 		}
 	}
+	removedAsSeen(t, s, seen)
 	// Of several who have seen the same, one changes it.
 	one, err := s.Secret(ctx, "p", "a")
 	if err != nil || !slices.Equal(one.Tools, []string{"w"}) {
@@ -228,7 +245,7 @@ func secretHistory(t *testing.T, s Store) {
 	if err := s.UsedSecrets(ctx, "p", []string{"a"}, "run-000"); err != nil { // an old run that waited for long
 		t.Fatal(err)
 	}
-	if err := s.RemoveSecret(ctx, "p", "a"); err != nil {
+	if err := s.RemoveSecret(ctx, "p", "a", nil); err != nil {
 		t.Fatal(err)
 	}
 	versions, err := s.SecretVersions(ctx, "p", "a")

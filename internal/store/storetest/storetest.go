@@ -20,6 +20,7 @@ type Store interface {
 	store.Projects
 	store.Audit
 	store.Policies
+	store.Drafts
 	store.Runners
 	store.Secrets
 	store.Workflows
@@ -69,6 +70,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ClaimsAtOnce":      func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
 		"Histories":         func(t *testing.T, s Store) { Histories(t, s) },
 		"Policies":          policies,
+		"Drafts":            drafts,
+		"DraftsAtOnce":      func(t *testing.T, s Store) { DraftsAtOnce(t, s) },
 		"Projects":          projects,
 		"Tokens":            tokens,
 		"Sessions":          sessions,

@@ -1,0 +1,254 @@
+// Package drafts has the definitions in a folder of one's own as drafts of a server. A draft is the files that are there now: whoever changes them, also
+// with another program, changes the draft.
+//
+// The folder may have come from anywhere. Nothing outside of it is read or written, whatever links say; what isn't a file is never opened; and
+// there is a bound to everything.
+package drafts
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// Folder has the drafts of a folder. It implements store.Drafts for one project; the others have none. The name of a draft is the path of its definition
+// in the folder. Its methods may be called from several goroutines.
+type Folder struct {
+	project string
+	path    string
+	root    *os.Root
+	archive archive.Contents
+
+	mu     sync.Mutex
+	seen   map[string]seen // files that were read, by path
+	with   map[string]with
+	listed listed
+	used   map[string]bool // the files of all drafts when they were listed
+}
+
+// listed is a list of drafts, and what the folder looked like then.
+type listed struct {
+	look    string
+	all     []store.Draft
+	omitted []string
+}
+
+// with are files that a draft has whatever its definition says now: as long as it is wrong, nobody knows what it names, and what was written with it need
+// not be named yet.
+type with struct {
+	named   []string // by the definition when it was right
+	written []string
+}
+
+// Open returns the drafts of a folder. The contents of drafts that are read are put into the archive.
+func Open(dir, project string, a archive.Contents) (*Folder, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder %s: %w", dir, err)
+	}
+	return &Folder{project: project, path: abs, root: root, archive: a, seen: map[string]seen{}, with: map[string]with{}}, nil
+}
+
+// Path is the folder's absolute path.
+func (f *Folder) Path() string { return f.path }
+
+// Close ends the use of the folder.
+func (f *Folder) Close() error { return f.root.Close() }
+
+// Drafts implements store.Drafts.
+func (f *Folder) Drafts(ctx context.Context, project string) (all []store.Draft, omitted []string, err error) {
+	if project != f.project {
+		return nil, nil, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	look, settled := f.look()
+	if settled && look == f.listed.look {
+		return f.listed.all, f.listed.omitted, nil
+	}
+	s := f.scan()
+	used := map[string]bool{}
+	for _, name := range s.names {
+		if err := context.Cause(ctx); err != nil {
+			return nil, nil, err
+		}
+		d, has, err := f.draft(name, s)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		d.Manifest = nil
+		all = append(all, d)
+		for p := range has.infos {
+			used[p] = true
+		}
+	}
+	f.forget(s)
+	f.used = used
+	if after, _ := f.look(); after == look { // nothing was changed while it was read
+		f.listed = listed{look, all, s.omitted}
+	}
+	return all, s.omitted, nil
+}
+
+// Draft implements store.Drafts.
+func (f *Folder) Draft(ctx context.Context, project, name string) (store.Draft, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if project != f.project {
+		return store.Draft{}, store.ErrNotFound
+	}
+	return f.whole(ctx, name)
+}
+
+// whole returns a draft whose contents are in the archive.
+func (f *Folder) whole(ctx context.Context, name string) (store.Draft, error) {
+	const tries = 5
+	for n := 1; ; n++ {
+		d, has, err := f.draft(name, f.scan())
+		if err == nil {
+			err = f.keep(ctx, has)
+		}
+		var other *archive.DigestError
+		if n < tries && errors.As(err, &other) { // a file was changed after it was read
+			clear(f.seen)
+			continue
+		}
+		return d, err
+	}
+}
+
+// keep puts the contents of files into the archive.
+func (f *Folder) keep(ctx context.Context, s *state) error {
+	for _, one := range s.files {
+		there, err := f.archive.Renew(ctx, one.Digest)
+		if err != nil {
+			return err
+		}
+		if there {
+			continue
+		}
+		in, _, err := f.open(path.Join(s.root, one.Path))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.archive.Put(ctx, one.Digest, in), in.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draft returns a draft, with the state of its files. The error is store.ErrNotFound if there is no such definition.
+func (f *Folder) draft(name string, s *scan) (store.Draft, *state, error) {
+	if !slices.Contains(s.names, name) {
+		return store.Draft{}, nil, store.ErrNotFound
+	}
+	has, err := f.state(name, s)
+	if err != nil {
+		return store.Draft{}, nil, err
+	}
+	b := api.Bundle{Definition: has.definition, Files: has.files}
+	manifest, err := json.Marshal(b)
+	return store.Draft{
+		Project: f.project, Name: name, Kind: s.kinds[name], Definition: has.definition, Manifest: manifest, Tag: store.TagOfDraft(manifest, 0),
+		Changed: has.changed, Problem: has.problem,
+	}, has, err
+}
+
+// look returns what the folder looks like without opening any file, and whether another look would be another text after each change.
+func (f *Folder) look() (text string, old bool) {
+	sum, newest := sha256.New(), time.Time{}
+	add := func(name string, info fs.FileInfo, err error) {
+		if err != nil {
+			fmt.Fprintf(sum, "%q %v\n", name, err)
+			return
+		}
+		fmt.Fprintf(sum, "%q %v %d %d %d\n", name, info.Mode(), info.Size(), info.ModTime().UnixNano(), inode(info))
+		if at := info.ModTime(); at.After(newest) {
+			newest = at
+		}
+	}
+	left := mostEntries
+	omit := func(format string, args ...any) { fmt.Fprintf(sum, format+"\n", args...) }
+	err := f.walk(".", 0, &left, skipped, func(name string, e fs.DirEntry) error {
+		info, err := e.Info()
+		add(name, info, err)
+		return nil
+	}, omit)
+	fmt.Fprintln(sum, err)
+	for _, name := range slices.Sorted(maps.Keys(f.used)) { // also those behind links and in hidden folders
+		info, err := f.root.Stat(name)
+		add(name, info, err)
+	}
+	return string(sum.Sum(nil)), time.Since(newest) > settled
+}
+
+// forget forgets files that are no draft's any longer.
+func (f *Folder) forget(s *scan) {
+	for name := range f.with {
+		if !slices.Contains(s.names, name) {
+			delete(f.with, name)
+		}
+	}
+	const most = 50_000
+	if len(f.seen) > most {
+		clear(f.seen)
+	}
+}
+
+// refused is the answer to a change that the folder can't take.
+func refused(detail, remedy string) error {
+	return &api.Problem{Title: http.StatusText(http.StatusUnprocessableEntity), Status: http.StatusUnprocessableEntity, Reason: run.CodeInvalidRequest, Detail: detail, Remedy: remedy}
+}
+
+// hidden says whether a path has a part whose name begins with a dot.
+func hidden(name string) bool {
+	return name != "." && slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool { return strings.HasPrefix(part, ".") })
+}
+
+// within says whether a file is in a folder.
+func within(dir, file string) bool { return dir == "." || strings.HasPrefix(file, dir+"/") }
+
+// isYAML says whether a file has the name of a definition.
+func isYAML(name string) bool {
+	ext := path.Ext(name)
+	return ext == ".yaml" || ext == ".yml"
+}
+
+// skipped says whether a folder is left out of searches: what is in it is nobody's to edit.
+func skipped(name string) bool {
+	return name == "node_modules" || name == "__pycache__" || hidden(name)
+}
+
+// withoutCall is the error of a file operation without the name of the call and the path.
+func withoutCall(err error) error {
+	var system *fs.PathError
+	if errors.As(err, &system) {
+		return system.Err
+	}
+	return err
+}

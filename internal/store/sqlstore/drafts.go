@@ -1,0 +1,95 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+const draftColumns = `project, name, kind, definition, tag, base, changed, changed_by`
+
+func scanDraft(rows row, more ...any) (store.Draft, error) {
+	var d store.Draft
+	var changed int64
+	err := rows.Scan(append([]any{&d.Project, &d.Name, &d.Kind, &d.Definition, &d.Tag, &d.Base, &changed, &d.ChangedBy}, more...)...)
+	d.Changed = timeOf(changed)
+	return d, err
+}
+
+// SetDraft implements store.Drafts.
+func (s *Store) SetDraft(ctx context.Context, d store.Draft, is *string) (made store.Draft, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+		old, err := tagOfDraft(ctx, tx, d.Project, d.Name)
+		if err != nil {
+			return err
+		}
+		if is != nil && *is != old {
+			return refused{store.ErrChanged}
+		}
+		made = store.Draft{}
+		// The tag in the condition keeps out another server that changes the draft meanwhile.
+		err = tx.rows(ctx, func(rows row) (err error) {
+			made, err = scanDraft(rows)
+			return err
+		}, `INSERT INTO drafts (project, name, kind, definition, manifest, tag, base, changed, changed_by) VALUES (?, ?, ?, ?, ?, ?, ?, NOW, ?)
+			ON CONFLICT (project, name) DO UPDATE SET kind = excluded.kind, definition = excluded.definition, manifest = excluded.manifest, tag = excluded.tag,
+			base = excluded.base, changed = excluded.changed, changed_by = excluded.changed_by WHERE drafts.tag = ? RETURNING `+draftColumns,
+			d.Project, d.Name, d.Kind, d.Definition, d.Manifest, d.Tag, d.Base, d.ChangedBy, old)
+		if err == nil && made.Name == "" {
+			err = errTaken
+		}
+		return err
+	})
+	made.Manifest = d.Manifest
+	return made, err
+}
+
+// tagOfDraft returns the tag of a draft, or "" if there is none.
+func tagOfDraft(ctx context.Context, tx *tx, project, name string) (tag string, err error) {
+	err = tx.rows(ctx, func(rows row) error { return rows.Scan(&tag) }, `SELECT tag FROM drafts WHERE project = ? AND name = ?`, project, name)
+	return tag, err
+}
+
+// Draft implements store.Drafts.
+func (s *Store) Draft(ctx context.Context, project, name string) (d store.Draft, err error) {
+	err = s.read(ctx, func(rows row) (err error) {
+		var manifest []byte
+		d, err = scanDraft(rows, &manifest)
+		d.Manifest = manifest
+		return err
+	}, `SELECT `+draftColumns+`, manifest FROM drafts WHERE project = ? AND name = ?`, project, name)
+	if err == nil && d.Name == "" {
+		err = store.ErrNotFound
+	}
+	return d, err
+}
+
+// Drafts implements store.Drafts.
+func (s *Store) Drafts(ctx context.Context, project string) (all []store.Draft, omitted []string, err error) {
+	err = s.read(ctx, func(rows row) error {
+		d, err := scanDraft(rows)
+		all = append(all, d)
+		return err
+	}, `SELECT `+draftColumns+` FROM drafts WHERE project = ? ORDER BY name`, project)
+	return all, nil, err
+}
+
+// RemoveDraft implements store.Drafts.
+func (s *Store) RemoveDraft(ctx context.Context, project, name string, is *string) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		old, err := tagOfDraft(ctx, tx, project, name)
+		switch {
+		case err != nil:
+			return err
+		case old == "":
+			return refused{store.ErrNotFound}
+		case is != nil && *is != old:
+			return refused{store.ErrChanged}
+		}
+		n, err := tx.exec(ctx, `DELETE FROM drafts WHERE project = ? AND name = ? AND tag = ?`, project, name, old)
+		if err == nil && n == 0 {
+			err = errTaken
+		}
+		return err
+	})
+}

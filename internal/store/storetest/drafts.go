@@ -1,0 +1,116 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+func drafts(t *testing.T, s Store) {
+	ctx := t.Context()
+	if _, err := s.Draft(ctx, "p", "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("no draft: %v", err)
+	}
+	for i, c := range []struct {
+		tag  string // "" removes it
+		is   *string
+		want error
+	}{
+		{"", nil, store.ErrNotFound},
+		{"", new("1"), store.ErrNotFound},
+		{"1", new("0"), store.ErrChanged},
+		{"1", new(""), nil},
+		{"2", new(""), store.ErrChanged},
+		{"2", new("1"), nil},
+		{"3", new("1"), store.ErrChanged},
+		{"3", nil, nil},
+		{"", new("2"), store.ErrChanged},
+		{"", new("3"), nil},
+		{"3", new("3"), store.ErrChanged},
+		{"4", nil, nil},
+		{"", nil, nil},
+		{"5", new(""), nil},
+	} {
+		if c.tag == "" {
+			if err := s.RemoveDraft(ctx, "p", "a", c.is); !errors.Is(err, c.want) {
+				t.Errorf("%d: %v, want %v", i, err, c.want)
+			}
+			continue
+		}
+		in := store.Draft{Project: "p", Name: "a", Kind: "tool", Definition: "tool.yaml", Manifest: []byte("files " + c.tag), Tag: c.tag, Base: i, ChangedBy: "ada"}
+		out, err := s.SetDraft(ctx, in, c.is)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%d: %v, want %v", i, err, c.want)
+		}
+		if err != nil {
+			continue
+		}
+		got, err := s.Draft(ctx, "p", "a")
+		if in.Changed = out.Changed; err != nil || out.Changed.IsZero() || fmt.Sprint(out) != fmt.Sprint(in) || fmt.Sprint(got) != fmt.Sprint(in) {
+			t.Errorf("%d: %+v, then %+v, %v, want %+v", i, out, got, err, in)
+		}
+	}
+	for _, one := range [][2]string{{"p", "b/tool.yaml"}, {"p", "B"}, {"q", "a"}} {
+		if _, err := s.SetDraft(ctx, store.Draft{Project: one[0], Name: one[1], Manifest: []byte("{}"), Tag: "x"}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := ""
+	all, omitted, err := s.Drafts(ctx, "p")
+	for _, d := range all {
+		names += " " + d.Name
+		if d.Manifest != nil {
+			t.Errorf("the list has the files of %s", d.Name)
+		}
+	}
+	if err != nil || omitted != nil || names != " B a b/tool.yaml" {
+		t.Errorf("the list is%s, %v, %v", names, omitted, err)
+	}
+}
+
+// DraftsAtOnce has several change a draft that all have seen: one does.
+func DraftsAtOnce(t *testing.T, stores ...Store) {
+	for name, c := range map[string]struct {
+		is     string
+		change func(s Store, d store.Draft, is *string) error
+	}{
+		"make":    {"", func(s Store, d store.Draft, is *string) error { _, err := s.SetDraft(t.Context(), d, is); return err }},
+		"replace": {"0", func(s Store, d store.Draft, is *string) error { _, err := s.SetDraft(t.Context(), d, is); return err }},
+		"remove": {"0", func(s Store, d store.Draft, is *string) error {
+			return s.RemoveDraft(t.Context(), d.Project, d.Name, is)
+		}},
+	} {
+		for round := range 10 {
+			d := store.Draft{Project: "p", Name: fmt.Sprint(name, round), Manifest: []byte("{}"), Tag: "0"}
+			if c.is != "" {
+				if _, err := stores[0].SetDraft(t.Context(), d, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var work sync.WaitGroup
+			var made atomic.Int64
+			for i := range 4 {
+				for k, s := range stores {
+					work.Go(func() {
+						d := d
+						d.Tag = fmt.Sprint(i+1, k)
+						switch err := c.change(s, d, &c.is); {
+						case err == nil:
+							made.Add(1)
+						case !errors.Is(err, store.ErrChanged) && !errors.Is(err, store.ErrNotFound):
+							t.Errorf("%s: %v", name, err)
+						}
+					})
+				}
+			}
+			work.Wait()
+			if made.Load() != 1 {
+				t.Errorf("%s: %d have changed the draft", name, made.Load())
+			}
+		}
+	}
+}

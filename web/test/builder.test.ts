@@ -1,0 +1,189 @@
+import type { Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { call, pictured, signedIn } from "./bed";
+
+/** write replaces the text of an editor. */
+async function write(page: Page, label: string, text: string): Promise<void> {
+  const editor = page.getByRole("textbox", { name: label, exact: true });
+  await editor.focus();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.insertText(text);
+}
+const shows = (page: Page, label: string) => page.getByRole("textbox", { name: label, exact: true });
+
+test("from an empty page to a published tool", async () => {
+  const { page, wrong } = await signedIn({ viewport: { width: 1400, height: 1000 } }, "/projects/default/build");
+  await page.getByRole("button", { name: "New tool" }).click();
+  await pictured(page, "builder-new");
+  await page.getByLabel("Name").fill("no such name");
+  await page.getByText("A name has letters").waitFor();
+  await page.getByLabel("Name").fill("welcome");
+  await page.getByRole("button", { name: "Create" }).click();
+  await page.waitForURL("**/build/welcome**");
+  await shows(page, "Definition").waitFor();
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  await pictured(page, "builder-begun");
+
+  // It runs as it stands, without being saved.
+  await page.getByLabel("who", { exact: true }).fill("builder");
+  await page.keyboard.press("Control+Enter");
+  await page.getByText("hello builder").waitFor();
+  await page.locator("[data-exit]").waitFor();
+  await page.getByRole("tab", { name: "Outputs" }).click();
+  await page.getByText("GREETING", { exact: true }).waitFor();
+  await page.getByRole("tab", { name: "Log", exact: true }).click();
+  await pictured(page, "builder-ran");
+
+  // A mistake is marked where it is, with the parser's own words.
+  const definition = await shows(page, "Definition").innerText();
+  await write(page, "Definition", "name: welcome\nimage: busybox\nscirpt: echo\n");
+  await page.getByRole("button", { name: "1 error" }).click();
+  await page.getByText("tool.yaml:3:1").waitFor();
+  await page.locator(".cm-lint-marker-error").waitFor();
+  await pictured(page, "builder-error");
+  await write(page, "Definition", definition.replaceAll("\u00a0", " "));
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved", { exact: true }).waitFor();
+  const saved = await call<{ files: { path: string }[] }>("GET", "/projects/default/drafts/welcome");
+  expect(saved.files.map((f) => f.path)).toEqual(["script.sh", "tool.yaml"]);
+
+  await page.getByRole("button", { name: "Publish" }).first().click();
+  await page.getByLabel("What changes").fill("It says hello");
+  await page.locator(".publish").getByRole("button", { name: "Publish" }).click();
+  await page.getByText("Version 1 is published.").waitFor();
+  const tools = await call<{ tools: { tool: string; version: number; note: string }[] }>("GET", "/projects/default/tools");
+  expect(tools.tools.find((v) => v.tool === "welcome")).toMatchObject({ version: 1, note: "It says hello" });
+
+  await write(page, "script.sh", '#!/bin/sh\necho "good evening $WHO"\necho "GREETING=x" >>"$MAYFLY_OUTPUT"\n');
+  await page.getByRole("heading", { name: "Difference to version 1" }).waitFor();
+  await pictured(page, "builder-publish");
+  expect(wrong).toEqual([]);
+});
+
+test("the form and the text are the same document", async () => {
+  const { page, wrong } = await signedIn({ viewport: { width: 1400, height: 1000 } }, "/projects/default/build/formed?template=shell");
+  await write(
+    page,
+    "Definition",
+    "# keep this\nname: formed   # and this\nimage: busybox\nscript: {file: script.sh}\nargs:\n  - name: who\n",
+  );
+  await page.getByRole("button", { name: "Form", exact: true }).click();
+  expect(await page.getByLabel("Image").inputValue()).toBe("busybox");
+  await page.getByLabel("Image").fill("alpine:3");
+  await page.getByLabel("Memory").fill("64Mi");
+  await page.getByRole("button", { name: "Add a variable" }).click();
+  await page.getByRole("button", { name: "Add an argument" }).click();
+  await page.getByRole("combobox", { name: "Network" }).selectOption("list");
+  await page.getByLabel("Host or range").fill("api.example.com");
+  await page.getByLabel("Host or range").blur();
+  await pictured(page, "builder-form");
+  await page.getByRole("button", { name: "YAML", exact: true }).click();
+  const text = (await shows(page, "Definition").locator(".cm-line").allInnerTexts()).join("\n").replaceAll("\u00a0", " ");
+  expect(text).toContain("# keep this\nname: formed   # and this\nimage: alpine:3\nscript: {file: script.sh}\n");
+  expect(text).toContain("resources:\n  memory: 64Mi\n");
+  expect(text).toContain("- {host: api.example.com, ports: [443]}");
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  expect(wrong).toEqual([]);
+});
+
+test("keys and values are completed, and explained", async () => {
+  const { page, wrong } = await signedIn({}, "/projects/default/build/completed?template=command");
+  await write(page, "Definition", "name: completed\nimage: busybox\n");
+  await page.keyboard.type("net");
+  await page.locator(".cm-tooltip-autocomplete").getByText("network").first().waitFor();
+  await pictured(page, "builder-complete");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("pub");
+  await page.locator(".cm-tooltip-autocomplete").getByText("public").first().waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByRole("textbox", { name: "Definition" }).getByText("network").hover();
+  await page.locator(".about-key").waitFor();
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  expect(wrong).toEqual([]);
+});
+
+describe("what else happens meanwhile", () => {
+  test("two people write the same tool", async () => {
+    const first = await signedIn({ viewport: { width: 1400, height: 1000 } }, "/projects/default/build/shared?template=command");
+    await first.page.getByRole("button", { name: "Save" }).click();
+    await first.page.getByText("Saved", { exact: true }).waitFor();
+    const second = await signedIn({ viewport: { width: 1400, height: 1000 } }, "/projects/default/build/shared");
+    await shows(second.page, "Definition").waitFor();
+    const text = (what: string) => `name: shared\ndescription: ${what}\nimage: busybox\ncommand: [ls]\n`;
+
+    // Who hasn't changed anything sees the change at once.
+    await write(first.page, "Definition", text("by the first"));
+    await first.page.keyboard.press("Control+s");
+    await second.page.getByText("by the first").waitFor();
+
+    // Who has is asked, and nothing is lost.
+    await write(second.page, "Definition", text("by the second"));
+    await write(first.page, "Definition", text("again by the first"));
+    await first.page.keyboard.press("Control+s");
+    await second.page.getByText("has saved this draft meanwhile").waitFor();
+    await second.page.locator(".conflict").getByText("again by the first").waitFor();
+    await second.page.locator(".conflict").getByText("by the second").waitFor();
+    await pictured(second.page, "builder-conflict");
+    await second.page.getByRole("button", { name: "Keep mine" }).click();
+    await second.page.getByText("Saved", { exact: true }).waitFor();
+    await first.page.getByText("by the second").waitFor();
+    expect([...first.wrong, ...second.wrong]).toEqual([]);
+  });
+
+  test("hostile files and names", async () => {
+    const { page, wrong } = await signedIn({}, "/projects/default/build/hostile?template=shell");
+    const canary = '<img src=x onerror="window.canary=1"><script>window.canary=1</script>';
+    await write(
+      page,
+      "Definition",
+      `name: hostile\ndescription: ${JSON.stringify(canary)}\nimage: ${JSON.stringify(canary)}\nscript: {file: script.sh}\nargs: [{name: who, description: ${JSON.stringify(canary)}, default: ${JSON.stringify(canary)}}]\n`,
+    );
+    await page.getByRole("button", { name: /error/ }).click();
+    await write(page, "script.sh", `#!/bin/sh\necho '${canary}' "\u202e"\n`);
+    await page.getByRole("button", { name: "Form", exact: true }).click();
+    await page.getByRole("button", { name: "YAML", exact: true }).click();
+    expect(await page.evaluate(() => (window as { canary?: number }).canary)).toBeUndefined();
+    expect(wrong).toEqual([]);
+  });
+
+  test("what isn't saved isn't left unasked", async () => {
+    const { page } = await signedIn({}, "/projects/default/build/left?template=command");
+    await write(page, "Definition", "name: left\nimage: busybox\n");
+    page.once("dialog", (d) => void d.dismiss());
+    await page.getByRole("link", { name: "Runs" }).click();
+    await shows(page, "Definition").waitFor();
+    page.once("dialog", (d) => void d.accept());
+    await page.getByRole("link", { name: "Runs" }).click();
+    await page.waitForURL("**/runs");
+  });
+});
+
+test("a limit that was too low and a refused connection have their remedy as a button", async () => {
+  const { page, wrong } = await signedIn({ viewport: { width: 1400, height: 1000 } }, "/projects/default/build/remedied?template=command");
+  await write(
+    page,
+    "Definition",
+    "name: remedied\nimage: busybox\ncommand: wget -q -T 5 -O - http://status.example.com:8080/\nnetwork: {egress: [{host: other.example.com}]}\n",
+  );
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  await page.keyboard.press("Control+Enter");
+  await page
+    .getByRole("button", { name: /^Allow .*status.example.com/ })
+    .first()
+    .waitFor();
+  await pictured(page, "builder-refused");
+  await page
+    .getByRole("button", { name: /^Allow .*status.example.com/ })
+    .first()
+    .click();
+  await shows(page, "Definition").getByText("status.example.com").last().waitFor();
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  await write(page, "Definition", "name: remedied\nimage: busybox\ncommand: sleep 30\ntimeout: 1s\n");
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  await page.keyboard.press("Control+Enter");
+  await page.getByRole("button", { name: "Set timeout to 2.0 s" }).click();
+  await shows(page, "Definition").getByText("timeout: 2s").waitFor();
+  expect(wrong).toEqual([]);
+});

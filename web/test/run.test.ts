@@ -1,0 +1,56 @@
+import { beforeAll, expect, test } from "vitest";
+import { control, ended, open, pictured, signedIn, start, tool } from "./bed";
+
+beforeAll(async () => {
+  await tool(
+    "greet",
+    'echo "hello $WHO"; echo careful >&2; exit $CODE\n',
+    "args: [{name: who, default: you}, {name: code, type: integer, default: 0}]\n",
+  );
+  await tool("slow", 'for i in $(seq 1 $N); do echo "step $i"; sleep 0.2; done\n', "args: [{name: n, type: integer, default: 10}]\n");
+  await tool("many", 'seq 1 $N | sed "s/^/this is line /"\n', "args: [{name: n, type: integer, default: 1000}]\n");
+});
+
+test("somebody signs in, sees the runs, and reads the log of one", async () => {
+  const id = await start("greet", { who: "team", code: 3 });
+  await ended(id);
+  const { page, wrong } = await open();
+  await page.goto("/projects/default/runs");
+  await pictured(page, "sign-in");
+  await page.getByLabel("Token").fill("not-a-token");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("This token isn't valid").waitFor();
+  await page.getByLabel("Token").fill((await control()).token);
+  await page.getByLabel("Token").press("Enter");
+  const row = page.getByRole("row", { name: /greet/ }).first();
+  await row.waitFor();
+  expect(await row.innerText()).toContain("failed");
+  await pictured(page, "runs");
+  await row.getByRole("link", { name: "greet" }).click();
+  await page.waitForURL(`**/runs/${id}`);
+  await page.getByText("hello team").waitFor();
+  expect(await page.locator(".stderr").innerText()).toBe("careful");
+  expect(await page.locator("[data-exit]").innerText()).toBe("3");
+  // Nothing that a script can read has the token.
+  const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href]));
+  expect(kept).not.toContain((await control()).token);
+  await pictured(page, "run");
+  expect(wrong).toEqual([]);
+});
+
+test("a log appears while the tool prints it, and the list has the run's end", async () => {
+  const list = await signedIn({}, "/projects/default/runs");
+  const id = await start("slow", { n: 15 });
+  await list.page.locator(`a[href$="${id}"]`).waitFor(); // the list is live
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  await page.getByText("step 3", { exact: true }).waitFor();
+  expect(await page.locator('h1 ~ [data-status="running"]').count()).toBe(1);
+  await page.locator('h1 ~ [data-status="succeeded"]').waitFor();
+  await page.getByText("step 15", { exact: true }).waitFor();
+  expect(await page.locator("[data-lines]").getAttribute("data-lines")).toBe("15");
+  await list.page
+    .locator("tr", { has: list.page.locator(`a[href$="${id}"]`) })
+    .locator('[data-status="succeeded"]')
+    .waitFor();
+  expect(wrong).toEqual([]);
+});

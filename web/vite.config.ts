@@ -1,0 +1,16 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  plugins: [svelte()],
+  html: { cspNonce: "MAYFLY-NONCE" }, // the server puts another number in its place for each page
+  build: {
+    outDir: "dist",
+    emptyOutDir: false, // make web does that, except for the placeholder
+    target: ["chrome111", "firefox128", "safari17"],
+    assetsInlineLimit: 0, // the policy of the page allows no data: URLs except for images
+    sourcemap: false,
+    reportCompressedSize: false,
+  },
+  server: { proxy: { "/api": { target: process.env.MAYFLY_URL, secure: false } } },
+});
