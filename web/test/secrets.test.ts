@@ -98,6 +98,18 @@ test("of two people who change a secret, the second one sees what the first has 
   await dialog.getByText("It was removed meanwhile, so there is nothing to change.").waitFor();
   await page.keyboard.press("Escape");
 
+  // What was set anew isn't removed by who hasn't seen it.
+  await set("going", "one");
+  await page.goto("/projects/default/secrets/going");
+  await page.getByRole("button", { name: "Remove" }).click();
+  await set("going", "two");
+  await dialog.getByLabel("Type its name to confirm").fill("going");
+  await dialog.getByRole("button", { name: "Remove" }).click();
+  await dialog.getByText("It now has version 2").waitFor();
+  expect((await read("going")).version).toBe(2);
+  await dialog.getByRole("button", { name: "Remove" }).click();
+  await page.waitForURL("**/projects/default/secrets");
+
   // A new one doesn't overwrite one that is there.
   await set("taken", "one");
   await page.goto("/projects/default/secrets?set=taken");
@@ -140,6 +152,9 @@ test("a secret is set and removed with the keyboard alone", async () => {
   await page.keyboard.type("by.keys");
   await page.keyboard.press("Enter");
   await page.getByText("by.keys is removed.").waitFor();
+  expect((await call<{ secrets: { name: string }[] }>("GET", "/projects/default/secrets")).secrets.map((s) => s.name)).not.toContain(
+    "by.keys",
+  );
   await page.getByRole("row", { name: /by\.keys/ }).waitFor({ state: "detached" });
   expect(wrong).toEqual([]);
 });
