@@ -202,3 +202,15 @@ test("hostile names stay text, and an empty list says what to do", async () => {
   await pictured(page, "secrets-empty");
   expect(wrong).toEqual([]);
 });
+
+test("of many secrets there are pages, and the search finds those of all", async () => {
+  for (let i = 100; i < 160; i++) await call("PUT", `/projects/many/secrets/s${i}`, { value: btoa("x") });
+  const { page, wrong } = await signedIn({}, "/projects/many/secrets");
+  await page.getByRole("link", { name: "s149" }).waitFor();
+  await page.getByRole("button", { name: "More secrets" }).click();
+  await page.getByRole("link", { name: "s159" }).waitFor();
+  expect(await page.getByRole("link", { name: "s149" }).count()).toBe(0);
+  await page.getByLabel("Name or tool").fill("S11");
+  await page.getByText("10 secrets found").waitFor();
+  expect(wrong).toEqual([]);
+});
