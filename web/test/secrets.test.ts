@@ -98,6 +98,18 @@ test("of two people who change a secret, the second one sees what the first has 
   await dialog.getByText("It was removed meanwhile, so there is nothing to change.").waitFor();
   await page.keyboard.press("Escape");
 
+  // What was set anew isn't removed by who hasn't seen it.
+  await set("going", "one");
+  await page.goto("/projects/default/secrets/going");
+  await page.getByRole("button", { name: "Remove" }).click();
+  await set("going", "two");
+  await dialog.getByLabel("Type its name to confirm").fill("going");
+  await dialog.getByRole("button", { name: "Remove" }).click();
+  await dialog.getByText("It now has version 2").waitFor();
+  expect((await read("going")).version).toBe(2);
+  await dialog.getByRole("button", { name: "Remove" }).click();
+  await page.waitForURL("**/projects/default/secrets");
+
   // A new one doesn't overwrite one that is there.
   await set("taken", "one");
   await page.goto("/projects/default/secrets?set=taken");
@@ -140,6 +152,9 @@ test("a secret is set and removed with the keyboard alone", async () => {
   await page.keyboard.type("by.keys");
   await page.keyboard.press("Enter");
   await page.getByText("by.keys is removed.").waitFor();
+  expect((await call<{ secrets: { name: string }[] }>("GET", "/projects/default/secrets")).secrets.map((s) => s.name)).not.toContain(
+    "by.keys",
+  );
   await page.getByRole("row", { name: /by\.keys/ }).waitFor({ state: "detached" });
   expect(wrong).toEqual([]);
 });
@@ -185,5 +200,17 @@ test("hostile names stay text, and an empty list says what to do", async () => {
   await page.goto("/projects/empty/secrets");
   await page.getByText("No secrets yet").waitFor();
   await pictured(page, "secrets-empty");
+  expect(wrong).toEqual([]);
+});
+
+test("of many secrets there are pages, and the search finds those of all", async () => {
+  for (let i = 100; i < 160; i++) await call("PUT", `/projects/many/secrets/s${i}`, { value: btoa("x") });
+  const { page, wrong } = await signedIn({}, "/projects/many/secrets");
+  await page.getByRole("link", { name: "s149" }).waitFor();
+  await page.getByRole("button", { name: "More secrets" }).click();
+  await page.getByRole("link", { name: "s159" }).waitFor();
+  expect(await page.getByRole("link", { name: "s149" }).count()).toBe(0);
+  await page.getByLabel("Name or tool").fill("S11");
+  await page.getByText("10 secrets found").waitFor();
   expect(wrong).toEqual([]);
 });

@@ -325,3 +325,36 @@ test("a project without tools says how the first is made", async () => {
   await pictured(page, "tools-empty");
   expect(wrong).toEqual([]);
 });
+
+test("of many tools there are pages, and the search finds those of all", async () => {
+  const { definition, files } = await call<{ definition: string; files: object[] }>("GET", "/projects/default/tools/free/versions/0/files");
+  for (let i = 100; i < 160; i++) await call("POST", `/projects/many/tools/t${i}/versions`, { definition, files });
+  const { page, wrong } = await signedIn({}, "/projects/many/tools");
+  await page.getByRole("link", { name: /^t149/ }).waitFor();
+  expect(await page.getByRole("link", { name: /^t150/ }).count()).toBe(0);
+  await page.getByRole("button", { name: "More tools" }).click();
+  await page.getByRole("link", { name: /^t159/ }).waitFor();
+  expect(await page.getByRole("link", { name: /^t149/ }).count()).toBe(0);
+  await page.goBack();
+  await page.getByRole("link", { name: /^t149/ }).waitFor();
+  await page.getByLabel("Name or description").fill("T15");
+  await page.getByText("10 tools found").waitFor();
+  await page.getByRole("link", { name: "Tools", exact: true }).click();
+  await page.getByRole("button", { name: "More tools" }).waitFor();
+  expect(await page.getByLabel("Name or description").inputValue()).toBe("");
+  expect(wrong).toEqual([]);
+});
+
+test("a long difference is shown in parts", async () => {
+  const lines = (word: string) => Array.from({ length: 2500 }, (_, i) => `${word} ${i}`).join("\n") + "\n";
+  const yaml = "name: long\nimage: busybox\nscript: {file: run.sh}\n";
+  await folder("long", { "tool.yaml": yaml, "run.sh": "#!/bin/sh\n", "data.txt": lines("a") });
+  await folder("long", { "data.txt": lines("b") });
+  const { page, wrong } = await signedIn({}, "/projects/default/tools/long?tab=versions&before=1&to=2");
+  const file = page.locator('[data-file="data.txt"]');
+  await file.getByRole("img", { name: "2500 lines added, 2500 removed" }).waitFor();
+  expect(await file.locator("tbody tr").count()).toBe(1000);
+  await file.getByRole("button", { name: "Show 4,001 more lines" }).click();
+  await file.getByText("b 2499").waitFor();
+  expect(wrong).toEqual([]);
+});

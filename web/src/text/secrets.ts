@@ -77,6 +77,7 @@ export const secrets = {
     used: (count: number) => (count === 1 ? "1 run had it so far." : `${count >= 100 ? "100 or more" : count} runs had it so far.`),
     type: "Type its name to confirm",
     submit: "Remove",
+    notRemoved: "Nothing is removed yet.",
     cancel: "Keep it",
   },
 
