@@ -34,6 +34,8 @@ finally:
   - {name: report, tool: part, inputs: {who: "\${deploy.status}"}}
 `,
   );
+  await tool("reach", "nc -w 1 198.51.100.7 5432 </dev/null || true\n", "network: {egress: [{host: api.example.com}]}\n");
+  await workflow("far", "workflow:\n  - {name: first, tool: reach}\n");
   await workflow(
     "wide",
     `workflow:
@@ -120,6 +122,21 @@ test("the graph is live", async () => {
   await page.locator(`${status("report")}[data-status="succeeded"]`).waitFor({ timeout: patience });
   await page.locator('h1 ~ [data-status="succeeded"]').waitFor();
   expect(await page.getByRole("button", { name: "Resume" }).count()).toBe(0);
+  expect(wrong).toEqual([]);
+});
+
+test("what a step was refused is allowed to its tool", async () => {
+  const id = await start("far");
+  await ended(id);
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  await page.getByRole("tab", { name: /1 refused/ }).click();
+  await pictured(page, "workflow-connections");
+  await page
+    .getByRole("row", { name: /198\.51\.100\.7:5432.*first/ })
+    .getByRole("button", { name: "Allow this…" })
+    .click();
+  const link = page.getByRole("link", { name: "Add it in the builder" });
+  expect(new URL((await link.getAttribute("href"))!, page.url()).pathname).toBe("/projects/default/build/reach");
   expect(wrong).toEqual([]);
 });
 
