@@ -147,7 +147,7 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, drafts: o.Drafts, plainCookie: cmp.Or(o.SessionCookie, plainCookie), archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, traces: o.Traces, conditions: o.Conditions,
+		store: o.Store, folder: o.Folder, drafts: o.Drafts, plainCookie: cmp.Or(o.SessionCookie, plainCookie), archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, traces: o.Traces, conditions: o.Conditions,
 		lease: o.Lease, poll: o.Poll, keepAlive: keepAlive, deadlines: usualDeadlines, readAtOnce: usualAtOnce,
 		limits: o.Limits, limiter: newLimiter(), queues: queues{most: o.QueueSize, have: map[string]queueLength{}},
 		large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}},

@@ -9,6 +9,7 @@ export const build = {
   kind: { tool: "tool", workflow: "workflow" } as Record<string, string>,
   changed: "Changed",
   by: "By",
+  state: "State",
   base: (version: number) => (version ? `from version ${version}` : "not published"),
   omitted: "Left out of the folder",
   unpublished: "Published tools",
