@@ -165,25 +165,70 @@ test("a limit that was too low and a refused connection have their remedy as a b
   await write(
     page,
     "Definition",
-    "name: remedied\nimage: busybox\ncommand: wget -q -T 5 -O - http://status.example.com:8080/\nnetwork: {egress: [{host: other.example.com}]}\n",
+    "name: remedied\nimage: busybox\ncommand: wget -q -T 5 -O - http://192.0.2.9:8080/\nnetwork: {egress: [{host: other.example.com}]}\n",
   );
   await page.getByRole("button", { name: "No problems" }).waitFor();
   await page.keyboard.press("Control+Enter");
   await page
-    .getByRole("button", { name: /^Allow .*status.example.com/ })
+    .getByRole("button", { name: /^Allow .*192.0.2.9/ })
     .first()
     .waitFor();
   await pictured(page, "builder-refused");
   await page
-    .getByRole("button", { name: /^Allow .*status.example.com/ })
+    .getByRole("button", { name: /^Allow .*192.0.2.9/ })
     .first()
     .click();
-  await shows(page, "Definition").getByText("status.example.com").last().waitFor();
+  await shows(page, "Definition").getByText("cidr").last().waitFor();
   await page.getByRole("button", { name: "No problems" }).waitFor();
   await write(page, "Definition", "name: remedied\nimage: busybox\ncommand: sleep 30\ntimeout: 1s\n");
   await page.getByRole("button", { name: "No problems" }).waitFor();
   await page.keyboard.press("Control+Enter");
   await page.getByRole("button", { name: "Set timeout to 2.0 s" }).click();
   await shows(page, "Definition").getByText("timeout: 2s").waitFor();
+  expect(wrong).toEqual([]);
+});
+
+test("a workflow has its graph beside the text, and the states of its run", async () => {
+  const { page, wrong } = await signedIn({ viewport: { width: 1400, height: 1000 } }, "/projects/default/build/chain?template=workflow");
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  const graph = page.getByRole("group", { name: "Graph" });
+  await graph.getByText("report").waitFor();
+  await page.keyboard.press("Control+Enter");
+  await page.getByText("found 42").waitFor();
+  await graph.locator('[data-status="succeeded"]').nth(1).waitFor();
+  await page.getByRole("tab", { name: "Steps" }).click();
+  await pictured(page, "builder-workflow");
+  await write(
+    page,
+    "Definition",
+    "name: chain\nworkflow:\n  - name: first\n    tool: {image: busybox, command: [ls]}\n  - name: second\n    tool: {image: busybox, command: [ls]}\n  - name: third\n    tool: {image: busybox, command: [ls]}\n",
+  );
+  await graph.getByText("third").waitFor();
+  await graph.getByRole("link", { name: /second/ }).click();
+  await page.locator(".cm-activeLine", { hasText: "second" }).waitFor();
+  expect(wrong).toEqual([]);
+});
+
+test("tests: one is written, fails for a request without an answer, gets the mock, and passes", async () => {
+  const { page, wrong } = await signedIn({ viewport: { width: 1400, height: 1100 } }, "/projects/default/build/asked?template=command");
+  await write(
+    page,
+    "Definition",
+    "name: asked\nimage: busybox\ncommand: wget -q -O - http://192.0.2.7/health\nnetwork: {egress: [{cidr: 192.0.2.0/24}]}\n",
+  );
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  await page.getByRole("button", { name: "Test", exact: true }).click();
+  await page.getByRole("button", { name: "Write a test" }).click();
+  await shows(page, "asked_test.yaml").waitFor();
+  await page.getByRole("button", { name: "Run the tests" }).click();
+  await page.getByText("1 of 1 failed").waitFor();
+  await pictured(page, "builder-test-failed");
+  await page.getByRole("button", { name: "Make a mock of it" }).click();
+  await shows(page, "asked_test.yaml").getByText("http://192.0.2.7/health").waitFor();
+  await page.getByRole("button", { name: "Run the test it works" }).click();
+  await page.getByText("All 1 passed").waitFor();
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved", { exact: true }).waitFor();
+  await pictured(page, "builder-test-passed");
   expect(wrong).toEqual([]);
 });

@@ -92,6 +92,7 @@ export const build = {
     none: "Run it, and its output appears here.",
     invalid: "There are errors. Correct them first.",
     log: "Log",
+    steps: "Steps",
     connections: "Connections",
     usage: "Usage",
     outputs: "Outputs",
