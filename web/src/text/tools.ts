@@ -87,7 +87,7 @@ export const tools = {
     needs_: "Labels of its runner",
     needsHint: "separated by commas",
     key: "Concurrency key",
-    keyHint: "runs with the same key share a limit",
+    keyHint: "such as deploy-web",
     limit: "at once",
     grace: "Grace after TERM, in seconds",
     name: "Name",
