@@ -6,12 +6,12 @@ import { accessible, call, ended, mayfly, pictured, signedIn, signedInAs, start,
 const canary = '<img src=x onerror="window.canary=1"><script>window.canary=1</script>';
 const bidi = "\u202egnp.exe\u2066";
 
-/** folder pushes a folder, whose files it has. */
-async function folder(name: string, files: Record<string, string | Uint8Array>, note = ""): Promise<void> {
+/** folder pushes a folder, whose files it has, or of it the definition that is named. */
+async function folder(name: string, files: Record<string, string | Uint8Array>, note = "", definition = ""): Promise<void> {
   const dir = join(process.env.MAYFLY_DIR!, "folders", name);
   await mkdir(dir, { recursive: true });
   for (const [path, content] of Object.entries(files)) await writeFile(join(dir, path), content);
-  await mayfly(["tool", "push", dir, "--note", note]);
+  await mayfly(["tool", "push", join(dir, definition), ...(note ? ["--note", note] : [])]);
 }
 
 const deploy = `args:
@@ -240,10 +240,7 @@ test("a workflow has its inputs and its steps", async () => {
   const flow =
     "name: release\ndescription: Builds and ships\ninputs: [{name: env, type: string, options: [test, live], default: test}]\n" +
     "workflow:\n- {name: back, tool: nightly}\n- {name: again, tool: nightly, needs: [back], condition: '${inputs.env} == \"live\"'}\n";
-  await folder("release", { "release.yaml": flow }).catch(async () => {
-    const file = join(process.env.MAYFLY_DIR!, "folders", "release", "release.yaml");
-    await mayfly(["tool", "push", file]);
-  });
+  await folder("release", { "release.yaml": flow }, "", "release.yaml");
   const { page, wrong } = await signedIn({}, "/projects/default/tools/release?tab=definition");
   await page.getByRole("link", { name: "nightly" }).first().waitFor();
   await pictured(page, "tool-workflow");
