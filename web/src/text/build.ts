@@ -36,6 +36,7 @@ export const build = {
     } as Record<string, [string, string]>,
   },
   files: "Files",
+  noFiles: "It has no other files. A script, or a test named …_test.yaml, is one.",
   addFile: "Add a file",
   addFileName: "Path of the new file",
   rename: "Rename",
