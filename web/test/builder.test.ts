@@ -233,3 +233,46 @@ test("tests: one is written, fails for a request without an answer, gets the moc
   await pictured(page, "builder-test-passed");
   expect(wrong).toEqual([]);
 });
+
+test("a run with a real connection becomes a test with its answer", async () => {
+  const { createServer } = await import("node:http");
+  const server = createServer((_, answer) => answer.end("all is well"));
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const port = (server.address() as { port: number }).port;
+  const { page, wrong } = await signedIn({ viewport: { width: 1400, height: 1100 } }, "/projects/default/build/recording?template=command");
+  await write(
+    page,
+    "Definition",
+    // busybox's wget looks up no names here.
+    `name: recording\nimage: busybox\nscript: |\n  ip=$(nslookup host.mayfly.internal | awk '/^Address/ {a=$NF} END {print a}')\n  wget -q -O - "http://$ip:${port}/health"\nnetwork: {egress: [{host: host.mayfly.internal}]}\n`,
+  );
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  await page.keyboard.press("Control+Enter");
+  await page.getByText("all is well").waitFor();
+  await page.getByRole("button", { name: "Record a test of it" }).click();
+  await shows(page, "recording.mocks.yaml").getByText("all is well").waitFor();
+  server.closeAllConnections();
+  await new Promise((done) => server.close(done));
+  // The service is gone, and the test passes.
+  await page.getByRole("button", { name: "Run the test recorded 2" }).click();
+  await page
+    .getByText(/passed/)
+    .first()
+    .waitFor();
+  await pictured(page, "builder-recorded");
+  expect(wrong).toEqual([]);
+});
+
+test("a secret is given for a try, and masked", async () => {
+  const { page, wrong } = await signedIn({}, "/projects/default/build/given?template=command");
+  await write(
+    page,
+    "Definition",
+    "name: given\nimage: busybox\ncommand: echo the key is $API_KEY\nenvironment: {API_KEY: /secrets/api-key-of-nobody}\n",
+  );
+  await page.getByLabel("api-key-of-nobody").fill("s3cr3t-of-a-try");
+  await page.keyboard.press("Control+Enter");
+  await page.getByText("the key is ***").waitFor();
+  expect(await page.content()).not.toContain("s3cr3t-of-a-try");
+  expect(wrong).toEqual([]);
+});

@@ -98,6 +98,7 @@ export const build = {
     usage: "Usage",
     outputs: "Outputs",
     open: "Open the run",
+    record: "Record a test of it",
     allow: (rule: string) => `Allow ${rule}`,
     allowed: (rule: string) => `${rule} is in the definition now. Run it again.`,
     moreMemory: (value: string) => `Set memory to ${value}`,
@@ -171,6 +172,7 @@ export const build = {
     running: "Running…",
     tally: (passed: number, all: number) => (passed === all ? `All ${all} passed` : `${all - passed} of ${all} failed`),
     mock: "Make a mock of it",
+    recordedName: (n: number) => `recorded ${n}`,
     hint: "Run the tests, and what they find appears here.",
   },
   publish: {
