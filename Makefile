@@ -1,5 +1,7 @@
 # Every target for people has a description after "##", which `make help` prints.
 SHELL := /bin/bash
+# With -j too: build-go embeds what web builds. The go command uses all processors by itself.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 # All programs are statically linked: each is one file that runs on any Linux distribution. For --wrap see
@@ -54,20 +56,23 @@ build-go: ## build the programs in pure Go, which need no C compiler
 .PHONY: web
 web: web/dist/index.html ## build the pages of the server
 
-WEB_SOURCES = $(shell find web \( -name node_modules -o -name dist -o -name test -o -name schema.ts \) -prune -o -type f -print)
 WEB_MODULES := web/node_modules/.package-lock.json
+WEB_CONFIG := web/package.json web/package-lock.json web/.npmrc
+WEB_SOURCES := $(shell find web/src web/public -type f ! -name '*.test.ts' ! -path web/src/api/schema.ts 2>/dev/null)
+NPM = command -v npm >/dev/null || { echo "make web: npm is missing; run 'make setup' first, or build without the pages with 'make build-go'" >&2; exit 1; }
 
-$(WEB_MODULES): web/package.json web/package-lock.json web/.npmrc
-	@command -v npm >/dev/null || { echo "make web: npm is missing; run 'make setup' first" >&2; exit 1; }
-	cd web && npm ci --no-progress
+$(WEB_MODULES): $(WEB_CONFIG)
+	@$(NPM)
+	npm ci --prefix web --no-progress --loglevel=error
 	@touch $@
 
-web/dist/index.html: $(WEB_MODULES) $(WEB_SOURCES)
-	find web/dist -mindepth 1 ! -name placeholder.html -delete
-	cd web && npm run --silent build -- --logLevel warn
+web/dist/index.html: $(WEB_MODULES) $(WEB_SOURCES) web/index.html web/vite.config.ts web/svelte.config.js web/tsconfig.json
+	@$(NPM)
+	@find web/dist -mindepth 1 ! -name placeholder.html -delete
+	npm run --prefix web --silent build -- --logLevel warn
 
 # The types of the API, of which only the checks know.
-web/src/api/schema.ts: $(WEB_MODULES) web/types.mjs $(shell find internal/api internal/server internal/run internal/engine -name '*.go' ! -name '*_test.go')
+web/src/api/schema.ts: $(WEB_MODULES) web/types.mjs $(shell find internal/api internal/server internal/run internal/engine -name '*.go' ! -name '*_test.go' 2>/dev/null)
 	go run ./release/openapi | (cd web && node types.mjs)
 
 .PHONY: lint-web
@@ -276,4 +281,5 @@ bench-sqlite: ## compare drivers for SQLite under the load of a server
 
 .PHONY: clean
 clean: ## remove everything that was built
-	rm -rf bin .build
+	rm -rf bin .build web/node_modules web/src/api/schema.ts
+	find web/dist -mindepth 1 ! -name placeholder.html -delete
