@@ -66,7 +66,7 @@ $(WEB_MODULES): $(WEB_CONFIG)
 	npm ci --prefix web --no-progress --loglevel=error
 	@touch $@
 
-web/dist/index.html: $(WEB_MODULES) $(WEB_SOURCES) web/index.html web/vite.config.ts web/svelte.config.js web/tsconfig.json
+web/dist/index.html: $(WEB_MODULES) $(WEB_SOURCES) $(wildcard web/*.html web/*.ts web/*.js) web/tsconfig.json
 	@$(NPM)
 	@find web/dist -mindepth 1 ! -name placeholder.html -delete
 	npm run --prefix web --silent build -- --logLevel warn
@@ -110,7 +110,7 @@ demo: setup build images ## run a real tool end to end (as root)
 
 .PHONY: test
 test: setup build test-tools ## run everything that CI runs, and list what failed (as root)
-	test/all.sh lint lint-web vet cross test-race test-bounds fuzz-smoke + test-images test-sandbox test-programs test-web test-gvisor test-python test-go
+	test/all.sh lint lint-web vet cross test-race test-bounds fuzz-smoke + test-images test-sandbox test-programs test-web-build test-web test-gvisor test-python test-go
 
 .PHONY: test-images
 test-images:
@@ -158,6 +158,11 @@ test-web: web build-go ## test the pages in a browser (as root)
 	cd web && npm run --silent unit
 	go test -count=1 -timeout $(PATIENCE) ./test/web
 
+# A sample for make test: test-full builds more often, and runs the checks with Node 18 as well.
+.PHONY: test-web-build
+test-web-build: web web/src/api/schema.ts ## test that the pages are the same bytes wherever they are built, and with Node 18 (as root)
+	test/web-build.sh
+
 .PHONY: test-sdk
 test-sdk: build ## test the SDKs for Python and Go with real sandboxes (as root)
 	images/build.sh shell python
@@ -192,9 +197,10 @@ test-security-gvisor: build ## run the attacks on gVisor, whose sandboxes have t
 	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -v ./test/security ./test/network
 
 .PHONY: test-full
-test-full: build ## run the long tests at full length: 10 GB of log, 200 cancelled runs, 225 links of images, 100 kills of a workflow, 1,000 items (as root)
+test-full: build ## run the long tests at full length: 10 GB of log, 200 cancelled runs, 225 links of images, 100 kills of a workflow, 1,000 items, four builds of the pages (as root)
 	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout $(PATIENCE) -v -run '^TestI(04|17|18)' ./test/security
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '^TestKilled|^TestManyItems' ./test/workflow
+	MAYFLY_TEST_FULL=1 $(MAKE) --no-print-directory test-web-build
 
 # The faults that a server and its runners survive, and requests derived from the API's description. A sample of each is in make test.
 #
