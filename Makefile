@@ -158,6 +158,20 @@ test-web: web build-go ## test the pages in a browser (as root)
 	cd web && npm run --silent unit
 	go test -count=1 -timeout $(PATIENCE) ./test/web
 
+# The pictures of the pages in docs, with the tests that make them: the file and a part of the name of each, for vitest.
+PICTURES := overview-light overview-dark runs-light run-usage-light log-light tool-run-light workflow-light workflow-dark builder-ran-light \
+	builder-form-light dev-light dev-failed-light settings-audit-light
+PICTURED := $(addprefix test/,$(addsuffix .test.ts,overview run runpage log tools workflow builder dev settings)) \
+	-t looks.what.goes.on|signs.in,.sees|what.a.run.has.made|colours,.groups|finds.a.tool,|why.a.release.failed|empty.page.to|are.the.same.document|tools.of.a.folder|audit.log.says
+
+.PHONY: pictures
+pictures: web build-go ## take the pictures of the pages in docs/pictures (as root)
+	rm -rf .build/pictures
+	MAYFLY_PICTURES=$(CURDIR)/.build/pictures MAYFLY_WEB_TESTS='$(PICTURED)' go test -count=1 -timeout $(PATIENCE) ./test/web
+	mkdir -p docs/pictures
+	for p in $(PICTURES); do install -m 644 .build/pictures/$$p.png docs/pictures/ || exit; done
+	if command -v optipng >/dev/null; then optipng -quiet docs/pictures/*.png; fi
+
 # A sample for make test: test-full builds more often, and runs the checks with Node 18 as well.
 .PHONY: test-web-build
 test-web-build: web web/src/api/schema.ts ## test that the pages are the same bytes wherever they are built, and with Node 18 (as root)
@@ -272,6 +286,10 @@ cross: ## build the programs in pure Go for macOS and Windows
 bench-server: build ## measure the server's budgets (as root)
 	images/build.sh busybox
 	go run ./bench/server $(BENCHFLAGS)
+
+.PHONY: bench-web
+bench-web: build ## measure the pages' budgets in a browser (as root)
+	MAYFLY_BUDGETS=1 MAYFLY_WEB_TESTS=test/budgets.test.ts go test -v -count=1 -timeout $(PATIENCE) ./test/web
 
 .PHONY: bench
 bench: setup build images ## measure the budgets beside docker, podman and runc (as root)
