@@ -1,5 +1,7 @@
 # Every target for people has a description after "##", which `make help` prints.
 SHELL := /bin/bash
+# With -j too: build-go embeds what web builds. The go command uses all processors by itself.
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 # All programs are statically linked: each is one file that runs on any Linux distribution. For --wrap see
@@ -54,20 +56,23 @@ build-go: ## build the programs in pure Go, which need no C compiler
 .PHONY: web
 web: web/dist/index.html ## build the pages of the server
 
-WEB_SOURCES = $(shell find web \( -name node_modules -o -name dist -o -name test -o -name schema.ts \) -prune -o -type f -print)
 WEB_MODULES := web/node_modules/.package-lock.json
+WEB_CONFIG := web/package.json web/package-lock.json web/.npmrc
+WEB_SOURCES := $(shell find web/src web/public -type f ! -name '*.test.ts' ! -path web/src/api/schema.ts 2>/dev/null)
+NPM = command -v npm >/dev/null || { echo "make web: npm is missing; run 'make setup' first, or build without the pages with 'make build-go'" >&2; exit 1; }
 
-$(WEB_MODULES): web/package.json web/package-lock.json web/.npmrc
-	@command -v npm >/dev/null || { echo "make web: npm is missing; run 'make setup' first" >&2; exit 1; }
-	cd web && npm ci --no-progress
+$(WEB_MODULES): $(WEB_CONFIG)
+	@$(NPM)
+	npm ci --prefix web --no-progress --loglevel=error
 	@touch $@
 
-web/dist/index.html: $(WEB_MODULES) $(WEB_SOURCES)
-	find web/dist -mindepth 1 ! -name placeholder.html -delete
-	cd web && npm run --silent build -- --logLevel warn
+web/dist/index.html: $(WEB_MODULES) $(WEB_SOURCES) $(wildcard web/*.html web/*.ts web/*.js) web/tsconfig.json
+	@$(NPM)
+	@find web/dist -mindepth 1 ! -name placeholder.html -delete
+	npm run --prefix web --silent build -- --logLevel warn
 
 # The types of the API, of which only the checks know.
-web/src/api/schema.ts: $(WEB_MODULES) web/types.mjs $(shell find internal/api internal/server internal/run internal/engine -name '*.go' ! -name '*_test.go')
+web/src/api/schema.ts: $(WEB_MODULES) web/types.mjs $(shell find internal/api internal/server internal/run internal/engine -name '*.go' ! -name '*_test.go' 2>/dev/null)
 	go run ./release/openapi | (cd web && node types.mjs)
 
 .PHONY: lint-web
@@ -105,7 +110,7 @@ demo: setup build images ## run a real tool end to end (as root)
 
 .PHONY: test
 test: setup build test-tools ## run everything that CI runs, and list what failed (as root)
-	test/all.sh lint lint-web vet cross test-race test-bounds fuzz-smoke + test-images test-sandbox test-programs test-web test-gvisor test-python test-go
+	test/all.sh lint lint-web vet cross test-race test-bounds fuzz-smoke + test-images test-sandbox test-programs test-web-build test-web test-gvisor test-python test-go
 
 .PHONY: test-images
 test-images:
@@ -153,6 +158,25 @@ test-web: web build-go ## test the pages in a browser (as root)
 	cd web && npm run --silent unit
 	go test -count=1 -timeout $(PATIENCE) ./test/web
 
+# The pictures of the pages in docs, with the tests that make them: the file and a part of the name of each, for vitest.
+PICTURES := overview-light overview-dark runs-light run-usage-light log-light tool-run-light workflow-light workflow-dark builder-ran-light \
+	builder-form-light dev-light dev-failed-light settings-audit-light
+PICTURED := $(addprefix test/,$(addsuffix .test.ts,overview run runpage log tools workflow builder dev settings)) \
+	-t looks.what.goes.on|signs.in,.sees|what.a.run.has.made|colours,.groups|finds.a.tool,|why.a.release.failed|empty.page.to|are.the.same.document|tools.of.a.folder|audit.log.says
+
+.PHONY: pictures
+pictures: web build-go ## take the pictures of the pages in docs/pictures (as root)
+	rm -rf .build/pictures
+	MAYFLY_PICTURES=$(CURDIR)/.build/pictures MAYFLY_WEB_TESTS='$(PICTURED)' go test -count=1 -timeout $(PATIENCE) ./test/web
+	mkdir -p docs/pictures
+	for p in $(PICTURES); do install -m 644 .build/pictures/$$p.png docs/pictures/ || exit; done
+	if command -v optipng >/dev/null; then optipng -quiet docs/pictures/*.png; fi
+
+# A sample for make test: test-full builds more often, and runs the checks with Node 18 as well.
+.PHONY: test-web-build
+test-web-build: web web/src/api/schema.ts ## test that the pages are the same bytes wherever they are built, and with Node 18 (as root)
+	test/web-build.sh
+
 .PHONY: test-sdk
 test-sdk: build ## test the SDKs for Python and Go with real sandboxes (as root)
 	images/build.sh shell python
@@ -187,9 +211,10 @@ test-security-gvisor: build ## run the attacks on gVisor, whose sandboxes have t
 	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -v ./test/security ./test/network
 
 .PHONY: test-full
-test-full: build ## run the long tests at full length: 10 GB of log, 200 cancelled runs, 225 links of images, 100 kills of a workflow, 1,000 items (as root)
+test-full: build ## run the long tests at full length: 10 GB of log, 200 cancelled runs, 225 links of images, 100 kills of a workflow, 1,000 items, four builds of the pages (as root)
 	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout $(PATIENCE) -v -run '^TestI(04|17|18)' ./test/security
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '^TestKilled|^TestManyItems' ./test/workflow
+	MAYFLY_TEST_FULL=1 $(MAKE) --no-print-directory test-web-build
 
 # The faults that a server and its runners survive, and requests derived from the API's description. A sample of each is in make test.
 #
@@ -262,6 +287,10 @@ bench-server: build ## measure the server's budgets (as root)
 	images/build.sh busybox
 	go run ./bench/server $(BENCHFLAGS)
 
+.PHONY: bench-web
+bench-web: build ## measure the pages' budgets in a browser (as root)
+	MAYFLY_BUDGETS=1 MAYFLY_WEB_TESTS=test/budgets.test.ts go test -v -count=1 -timeout $(PATIENCE) ./test/web
+
 .PHONY: bench
 bench: setup build images ## measure the budgets beside docker, podman and runc (as root)
 	bench/run.sh $(BENCHFLAGS)
@@ -276,4 +305,5 @@ bench-sqlite: ## compare drivers for SQLite under the load of a server
 
 .PHONY: clean
 clean: ## remove everything that was built
-	rm -rf bin .build
+	rm -rf bin .build web/node_modules web/src/api/schema.ts
+	find web/dist -mindepth 1 ! -name placeholder.html -delete

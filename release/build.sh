@@ -2,7 +2,7 @@
 # Writes a release to a folder: for each architecture a tarball, a Debian package and an SBOM, and SHA256SUMS of them all.
 # Usage: VERSION=v1.2.0 release/build.sh FOLDER ARCHITECTURE...     architectures: amd64, arm64
 #
-# The same commit, Go and Debian packages give the same bytes (SOURCE_DATE_EPOCH is the commit's time).
+# The same commit, Go and Debian packages give the same bytes (SOURCE_DATE_EPOCH is the commit's time). Any Node from 18 on builds the same pages.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ $# -lt 2 ]; then
@@ -84,6 +84,7 @@ licenses() {
   for name in $(libraries "$arch"); do
     printf '==== Debian package %s\n\n' "$name" && cat "/usr/share/doc/${name%:*}/copyright" && echo
   done
+  cat web/dist/licenses.txt # of the packages in the pages
 }
 
 # dated sets the time of everything in a folder to that of the release.
@@ -94,7 +95,7 @@ tarball() {
   local arch=$1 name=mayfly-$plain-linux-$1
   local root=$work/$arch/$name
   in_make "$arch" install DESTDIR="$root" PREFIX=
-  go run ./release/sbom -version "$version" -libraries "$(libraries "$arch" | paste -sd,)" "$root"/bin/* >"$root/sbom.cdx.json"
+  go run ./release/sbom -version "$version" -libraries "$(libraries "$arch" | paste -sd,)" -pages web/dist/licenses.txt "$root"/bin/* >"$root/sbom.cdx.json"
   cp "$root/sbom.cdx.json" "$out/$name.cdx.json"
   licenses "$arch" >"$root/THIRD-PARTY-LICENSES"
   cp LICENSE README.md CHANGELOG.md SECURITY.md "$root"

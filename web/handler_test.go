@@ -28,6 +28,7 @@ func builtPages() http.Handler {
 		"index.html":       {Data: []byte(`<script nonce="MAYFLY-NONCE" src="/assets/a-1.js"></script><meta nonce="MAYFLY-NONCE">`)},
 		"placeholder.html": {Data: []byte("run make web")},
 		"icon.svg":         {Data: []byte("<svg/>")},
+		"licenses.txt":     {Data: []byte("©")},
 		"assets/a-1.js":    {Data: []byte(strings.Repeat("let a = 1;", 1000))},
 	}}
 }
@@ -44,6 +45,7 @@ func TestHandler(t *testing.T) {
 		"/index.html":            {200, "text/html; charset=utf-8", "no-store"},
 		"/placeholder.html":      {200, "text/html; charset=utf-8", "no-store"},
 		"/icon.svg":              {200, "image/svg+xml", "no-cache"},
+		"/licenses.txt":          {200, "text/plain; charset=utf-8", "no-cache"},
 		"/assets/a-1.js":         {200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
 		"/assets/a-2.js":         {404, "text/plain; charset=utf-8", ""},
 		"/assets/../icon.svg":    {200, "image/svg+xml", "no-cache"},

@@ -1,8 +1,10 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
+import { licenses } from "./licenses";
+
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), licenses()],
   html: { cspNonce: "MAYFLY-NONCE" }, // the server puts another number in its place for each page
   build: {
     outDir: "dist",

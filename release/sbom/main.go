@@ -1,9 +1,10 @@
 // Command sbom lists the components of built programs, as CycloneDX 1.6 in JSON (cyclonedx.org/docs/1.6/json).
 //
-//	go run ./release/sbom -version v1.2.0 -libraries libc6-dev:amd64,libseccomp-dev:amd64 PROGRAM... >sbom.cdx.json
+//	go run ./release/sbom -version v1.2.0 -libraries libc6-dev:amd64,libseccomp-dev:amd64 -pages web/dist/licenses.txt PROGRAM... >sbom.cdx.json
 //
 // The Go modules are those that the linker wrote into the programs ("go version -m" prints them). The libraries are the
-// Debian packages that mayfly-shim is statically linked with, which no Go tool knows.
+// Debian packages that mayfly-shim is statically linked with, which no Go tool knows. The npm packages are those whose code is
+// in the pages of mayflyd, as their build lists them.
 package main
 
 import (
@@ -43,6 +44,7 @@ type component struct {
 	Ref        string     `json:"bom-ref"`
 	Name       string     `json:"name"`
 	Version    string     `json:"version"`
+	Licenses   []licensed `json:"licenses,omitempty"`
 	PURL       string     `json:"purl,omitempty"`
 	Properties []property `json:"properties,omitempty"`
 }
@@ -50,6 +52,14 @@ type component struct {
 type property struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+type licensed struct {
+	License license `json:"license"`
+}
+
+type license struct {
+	ID string `json:"id"`
 }
 
 type depends struct {
@@ -60,14 +70,15 @@ type depends struct {
 func main() {
 	version := flag.String("version", "dev", "the version of the programs")
 	libraries := flag.String("libraries", "", "Debian packages, separated by commas, that mayfly-shim is linked with")
+	pages := flag.String("pages", "", "the list of the npm packages in mayflyd's pages, with their licenses")
 	flag.Parse()
-	if err := write(os.Stdout, *version, *libraries, flag.Args()); err != nil {
+	if err := write(os.Stdout, *version, *libraries, *pages, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "sbom:", err)
 		os.Exit(1)
 	}
 }
 
-func write(w io.Writer, version, libraries string, programs []string) error {
+func write(w io.Writer, version, libraries, pages string, programs []string) error {
 	if len(programs) == 0 {
 		return errors.New("name the programs")
 	}
@@ -85,6 +96,10 @@ func write(w io.Writer, version, libraries string, programs []string) error {
 	if err != nil {
 		return err
 	}
+	npm, err := npmPackages(pages)
+	if err != nil {
+		return err
+	}
 	all := map[string]component{}
 	whole := depends{Ref: d.Metadata.Component.Ref}
 	for _, path := range programs {
@@ -96,8 +111,11 @@ func write(w io.Writer, version, libraries string, programs []string) error {
 		if err != nil {
 			return err
 		}
-		if p.Name == "mayfly-shim" {
+		switch p.Name {
+		case "mayfly-shim":
 			parts = append(parts, debian...)
+		case "mayflyd":
+			parts = append(parts, npm...)
 		}
 		on := depends{Ref: p.Ref}
 		for _, c := range parts {
@@ -163,6 +181,40 @@ func debianPackages(names string) ([]component, error) {
 		}
 		purl := "pkg:deb/debian/" + f[0] + "@" + strings.ReplaceAll(f[1], "+", "%2B") + "?arch=" + f[2]
 		list = append(list, component{Type: "library", Ref: purl, Name: f[0], Version: f[1], PURL: purl})
+	}
+	return list, nil
+}
+
+// npmPackages returns the packages that a file names in lines "==== npm package NAME@VERSION, LICENSE: FILE". It is written by web/licenses.ts.
+func npmPackages(path string) ([]component, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var list []component
+	for line := range strings.Lines(string(text)) {
+		rest, found := strings.CutPrefix(line, "==== npm package ")
+		if !found {
+			continue
+		}
+		full, rest, _ := strings.Cut(rest, ", ")
+		id, _, _ := strings.Cut(rest, ": ")
+		at := strings.LastIndex(full, "@")
+		if at < 1 || id == "" {
+			return nil, fmt.Errorf("%s: no package in %q", path, line)
+		}
+		name, version := full[:at], full[at+1:]
+		purl := "pkg:npm/" + strings.ReplaceAll(name, "@", "%40") + "@" + strings.ReplaceAll(version, "+", "%2B")
+		c := component{Type: "library", Ref: purl, Name: name, Version: version, Licenses: []licensed{{license{id}}}, PURL: purl}
+		if !slices.ContainsFunc(list, func(other component) bool { return other.Ref == c.Ref }) { // it may have several licenses
+			list = append(list, c)
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s names no packages", path)
 	}
 	return list, nil
 }

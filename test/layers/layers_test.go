@@ -118,7 +118,7 @@ func packages(t *testing.T, root string) []string {
 		switch hidden := strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_"); {
 		case err != nil:
 			return err
-		case d.IsDir() && file != root && (hidden || d.Name() == "testdata"):
+		case d.IsDir() && file != root && (hidden || d.Name() == "testdata" || d.Name() == "node_modules"):
 			return fs.SkipDir
 		case !d.IsDir() && !hidden && filepath.Ext(file) == ".go":
 			dir, err := filepath.Rel(root, filepath.Dir(file))

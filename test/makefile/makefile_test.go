@@ -153,9 +153,10 @@ func testAllEndsWhole(t *testing.T, recipe string) {
 func TestToolsAreBuilt(t *testing.T) {
 	dir := t.TempDir()
 	copyFile(t, dir, "Makefile")
-	for _, name := range []string{"go.mod", "go.sum"} {
-		copyFile(t, dir, "tools/s3/"+name)
+	for _, name := range []string{"tools/s3/go.mod", "tools/s3/go.sum"} {
+		copyFile(t, dir, name)
 	}
+	webFiles(t, dir)
 	for _, target := range []string{"test-pure", "test-race", "test-bounds", "test-real", "test-programs"} {
 		out, failed := run(t, dir, nil, "make", "--no-print-directory", "-n", target)
 		if tool := strings.Index(out, "cd tools/s3 && "); failed || tool < 0 || tool > max(strings.Index(out, "test/all.sh"), strings.Index(out, "go test")) {

@@ -5,12 +5,14 @@ package release
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,7 +73,8 @@ func TestRelease(t *testing.T) {
 			for _, program := range programs {
 				isStatic(t, filepath.Join(root, "bin", program))
 			}
-			checkPages(t, filepath.Join(root, "share"))
+			checkManuals(t, filepath.Join(root, "share"))
+			checkPages(t, filepath.Join(root, "bin", "mayflyd"))
 			checkSBOM(t, filepath.Join(root, "sbom.cdx.json"), arch)
 			checkLicenses(t, filepath.Join(root, "THIRD-PARTY-LICENSES"))
 			checkDebian(t, dir, files, arch)
@@ -178,8 +181,33 @@ func checkVersions(t *testing.T, bin, base string) {
 	}
 }
 
-// checkPages checks that each command has a man page, and that the shells can parse the completions.
-func checkPages(t *testing.T, share string) {
+// checkPages checks that the server has the pages, and not only the one that says that they aren't built.
+func checkPages(t *testing.T, server string) {
+	t.Helper()
+	program, err := os.ReadFile(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := 0
+	dist := os.DirFS(filepath.Join(testbed.Root(), "web", "dist"))
+	err = fs.WalkDir(dist, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files++
+		data, err := fs.ReadFile(dist, name)
+		if !bytes.Contains(program, data) {
+			t.Errorf("the server doesn't have %s of the pages", name)
+		}
+		return err
+	})
+	if _, missing := fs.Stat(dist, "index.html"); err != nil || missing != nil || files < 20 {
+		t.Errorf("the pages are %d files: %v, %v", files, err, missing)
+	}
+}
+
+// checkManuals checks that each command has a man page, and that the shells can parse the completions.
+func checkManuals(t *testing.T, share string) {
 	t.Helper()
 	pages := 0
 	var visit func(c *cobra.Command)
@@ -258,7 +286,7 @@ func checkSBOM(t *testing.T, path, arch string) {
 	}
 	for program, want := range map[string]string{
 		"mayfly": "mayflyd", "mayfly-command": "pkg:golang/github.com/spf13/cobra@", "mayfly-cel": "pkg:golang/cel.dev/cel-go@",
-		"mayfly-shim": "pkg:deb/debian/libseccomp-dev@", "mayflyd": "pkg:golang/std@1",
+		"mayfly-shim": "pkg:deb/debian/libseccomp-dev@", "mayflyd": "pkg:npm/svelte@5",
 	} {
 		if !strings.Contains(on[program], want) {
 			t.Errorf("%s doesn't depend on %s:\n%s", program, want, on[program])
@@ -275,7 +303,7 @@ func checkLicenses(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"std@1", "github.com/spf13/cobra@", "github.com/opencontainers/runc@", "cel.dev/cel-go@", "Debian package libseccomp-dev"} {
+	for _, name := range []string{"std@1", "github.com/spf13/cobra@", "github.com/opencontainers/runc@", "cel.dev/cel-go@", "Debian package libseccomp-dev", "npm package svelte@5"} {
 		if !strings.Contains(string(text), "==== "+name) {
 			t.Errorf("no license of %s", name)
 		}
@@ -358,21 +386,29 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// copySources copies the files that the build reads to a new folder.
+// copySources copies the files that the build reads to a new folder. Of the pages these are the sources, from which make build makes them.
 func copySources(t *testing.T, to string) {
 	t.Helper()
-	for _, name := range []string{"go.mod", "go.sum", "Makefile", "cmd", "internal"} {
-		from := filepath.Join(testbed.Root(), name)
-		var err error
-		if info, e := os.Stat(from); e == nil && info.IsDir() {
-			err = os.CopyFS(filepath.Join(to, name), os.DirFS(from))
-		} else {
-			var data []byte
-			if data, err = os.ReadFile(from); err == nil {
-				err = errors.Join(os.MkdirAll(to, 0o755), os.WriteFile(filepath.Join(to, name), data, 0o644))
-			}
+	names := []string{"go.mod", "go.sum", "Makefile", "cmd", "internal", "web/.npmrc", "web/dist/placeholder.html"}
+	pages, err := os.ReadDir(filepath.Join(testbed.Root(), "web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range pages {
+		if name := entry.Name(); name != "node_modules" && name != "dist" && name != "test" && !strings.HasPrefix(name, ".") {
+			names = append(names, filepath.Join("web", name))
 		}
-		if err != nil {
+	}
+	for _, name := range names {
+		from, to := filepath.Join(testbed.Root(), name), filepath.Join(to, name)
+		if info, err := os.Stat(from); err == nil && info.IsDir() {
+			if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		data, err := os.ReadFile(from)
+		if err = errors.Join(err, os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, data, 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { afterAll, expect, onTestFailed } from "vitest";
 
-/** pictures is the folder for what the pages look like, and for what was seen last when a test fails. */
+/** pictures is the folder for what the pages look like, if somebody wants to look, and for what was seen last when a test fails. */
 const pictures = process.env.MAYFLY_PICTURES ?? join(process.env.MAYFLY_DIR ?? ".", "pictures");
 
 /** patience is how long a test waits for what should happen at once. Machines differ. */
@@ -164,37 +164,45 @@ async function signedInWith(token: string, options: BrowserContextOptions, at: s
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+/** What axe-core looks at: everything, only the contrast of colours, or everything else. */
+type Look = "all" | "contrast" | "no contrast";
+
 /** accessible fails if axe-core finds a violation of WCAG 2.2 AA, or of best practice. */
-export async function accessible(page: Page): Promise<void> {
+export async function accessible(page: Page, look: Look = "all"): Promise<void> {
   // The page's policy refuses scripts that aren't the server's; the debugger may still run this one.
-  await page.evaluate(axe);
-  const found = await page.evaluate(async () => {
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
+  const contrast = "color-contrast";
+  const options = look === "all" ? {} : look === "contrast" ? { runOnly: [contrast] } : { rules: { [contrast]: { enabled: false } } };
+  const found = await page.evaluate(async (options) => {
     const run = (
       globalThis as unknown as {
-        axe: { run(): Promise<{ violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[] }> };
+        axe: { run(o: object): Promise<{ violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[] }> };
       }
     ).axe;
-    return (await run.run()).violations.map(
+    return (await run.run(options)).violations.map(
       (v) => `${v.id}: ${v.help}\n${v.nodes.map((n) => `  ${n.html}\n  ${n.failureSummary}`).join("\n")}`,
     );
-  });
+  }, options);
   expect(found, found.join("\n")).toEqual([]);
 }
 
-/** pictured takes a page's pictures: light, dark, and as wide as a phone; and lets axe-core look at each. */
+/**
+ * pictured lets axe-core look at a page: light, dark, and as wide as a phone. Dark has other colours and nothing else, and narrow has no other colours. If somebody
+ * wants to look too (MAYFLY_PICTURES), it takes a picture of each.
+ */
 export async function pictured(page: Page, name: string): Promise<void> {
   await mkdir(pictures, { recursive: true });
   const size = page.viewportSize()!;
-  for (const [kind, scheme, width] of [
-    ["light", "light", size.width],
-    ["dark", "dark", size.width],
-    ["narrow", "light", 360],
+  for (const [kind, scheme, width, look] of [
+    ["light", "light", size.width, "all"],
+    ["dark", "dark", size.width, "contrast"],
+    ["narrow", "light", 360, "no contrast"],
   ] as const) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     await page.setViewportSize({ width, height: size.height });
     await page.waitForTimeout(150);
-    await page.screenshot({ path: join(pictures, `${name}-${kind}.png`) });
-    await accessible(page);
+    if (process.env.MAYFLY_PICTURES) await page.screenshot({ path: join(pictures, `${name}-${kind}.png`) });
+    await accessible(page, look);
   }
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize(size);
