@@ -262,8 +262,12 @@ func TestWrite(t *testing.T) {
 	if err := r.RemoveDraft(t.Context(), "default", "c/d/tool.yaml", &now.Tag); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.RemoveDraft(t.Context(), "default", "c/d/tool.yaml", nil); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("remove it again: %v", err)
+	for _, is := range []*string{nil, &now.Tag} {
+		for _, name := range []string{"c/d/tool.yaml", "keep"} {
+			if err := r.RemoveDraft(t.Context(), "default", name, is); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("remove %s, which isn't a draft: %v", name, err)
+			}
+		}
 	}
 	want["c/d/x"], want["a/run.sh*"] = "y", "chanGed" // it isn't named, so it may be anybody's
 	if got := r.disk(); !maps.Equal(got, want) {
