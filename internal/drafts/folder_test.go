@@ -380,16 +380,20 @@ func TestHiddenEdit(t *testing.T) {
 	}
 }
 
-// TestChangedMeanwhile has another program change a file while the new ones are written: none is put in its place.
+// TestChangedMeanwhile has another program change a file, or make one, while the new ones are written: none is put in its place.
 func TestChangedMeanwhile(t *testing.T) {
-	r := open(t, map[string]string{"tool.yaml": plain, "run.sh": "r"})
-	d, _ := r.get("tool.yaml")
-	r.Folder.archive.In = &slow{r.archive.In, func() { r.edit("run.sh", "another") }}
-	if _, err := r.put("tool.yaml", "tool.yaml", map[string]string{"tool.yaml": script}, &d.Tag); !errors.Is(err, store.ErrChanged) {
-		t.Errorf("%v", err)
-	}
-	if got, want := r.disk(), map[string]string{"tool.yaml": plain, "run.sh": "another"}; !maps.Equal(got, want) {
-		t.Errorf("there is %q, want %q", got, want)
+	for _, name := range []string{"run.sh", "new"} {
+		r := open(t, map[string]string{"tool.yaml": plain, "run.sh": "r"})
+		d, _ := r.get("tool.yaml")
+		r.Folder.archive.In = &slow{r.archive.In, func() { r.edit(name, "another") }}
+		if _, err := r.put("tool.yaml", "tool.yaml", map[string]string{"tool.yaml": script, "new": "mine"}, &d.Tag); !errors.Is(err, store.ErrChanged) {
+			t.Errorf("%s: %v", name, err)
+		}
+		want := map[string]string{"tool.yaml": plain, "run.sh": "r"}
+		want[name] = "another"
+		if got := r.disk(); !maps.Equal(got, want) {
+			t.Errorf("%s: there is %q, want %q", name, got, want)
+		}
 	}
 }
 

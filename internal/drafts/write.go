@@ -246,6 +246,14 @@ func (w *writing) commit() error {
 			return store.ErrChanged
 		}
 	}
+	for _, one := range w.ready {
+		if _, had := w.has.infos[one.path]; had {
+			continue
+		}
+		if _, err := w.f.root.Lstat(one.path); !errors.Is(err, fs.ErrNotExist) { // another program has made it since mayWrite looked
+			return store.ErrChanged
+		}
+	}
 	for i, one := range w.ready {
 		if err := w.f.root.Rename(one.temporary, one.path); err != nil {
 			return fmt.Errorf("write %s: %w", one.path, err)
