@@ -133,7 +133,7 @@ func (f *Folder) whole(ctx context.Context, name string) (store.Draft, error) {
 			err = f.keep(ctx, has)
 		}
 		var other *archive.DigestError
-		if n < tries && errors.As(err, &other) { // a file was changed after it was read
+		if n < tries && (errors.As(err, &other) || errors.Is(err, fs.ErrNotExist)) { // a file was changed or removed after it was read
 			clear(f.seen)
 			continue
 		}

@@ -397,7 +397,16 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 }
 
-// slow is an archive in which something happens when a content is opened.
+// TestRemovedMeanwhile has another program remove a file of a draft that is being read.
+func TestRemovedMeanwhile(t *testing.T) {
+	r := open(t, map[string]string{"tool.yaml": plain, "run.sh": "r"})
+	r.Folder.archive.In = &slow{r.archive.In, func() { _ = os.Remove(filepath.Join(r.dir, "run.sh")) }} // it was removed before
+	if _, files := r.get("tool.yaml"); len(files) != 1 {
+		t.Errorf("%q", files)
+	}
+}
+
+// slow is an archive in which something happens when a content is opened or looked for.
 type slow struct {
 	archive.Storage
 	then func()
@@ -406,6 +415,11 @@ type slow struct {
 func (s *slow) Open(ctx context.Context, name string, offset, length int64) (io.ReadCloser, archive.Object, error) {
 	s.then()
 	return s.Storage.Open(ctx, name, offset, length)
+}
+
+func (s *slow) Stat(ctx context.Context, name string) (archive.Object, error) {
+	s.then()
+	return s.Storage.Stat(ctx, name)
 }
 
 // TestListed has the list noticed each change of the folder.
