@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -64,10 +65,7 @@ func (f *Folder) SetDraft(ctx context.Context, d store.Draft, is *string) (store
 		return d, err
 	}
 	with := f.with[d.Name]
-	with.written = nil
-	for p := range w.written {
-		with.written = append(with.written, p)
-	}
+	with.written = slices.Collect(maps.Keys(w.written))
 	f.with[d.Name] = with
 	return f.whole(ctx, d.Name)
 }
