@@ -83,8 +83,8 @@ func (f *Folder) Drafts(ctx context.Context, project string) (all []store.Draft,
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	look, settled := f.look()
-	if settled && look == f.listed.look {
+	look, old := f.look()
+	if old && look == f.listed.look {
 		return f.listed.all, f.listed.omitted, nil
 	}
 	s := f.scan()
@@ -116,11 +116,11 @@ func (f *Folder) Drafts(ctx context.Context, project string) (all []store.Draft,
 
 // Draft implements store.Drafts.
 func (f *Folder) Draft(ctx context.Context, project, name string) (store.Draft, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if project != f.project {
 		return store.Draft{}, store.ErrNotFound
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.whole(ctx, name)
 }
 
@@ -133,7 +133,7 @@ func (f *Folder) whole(ctx context.Context, name string) (store.Draft, error) {
 			err = f.keep(ctx, has)
 		}
 		var other *archive.DigestError
-		if n < tries && errors.As(err, &other) { // a file was changed after it was read
+		if n < tries && (errors.As(err, &other) || errors.Is(err, fs.ErrNotExist)) { // a file was changed or removed after it was read
 			clear(f.seen)
 			continue
 		}
@@ -179,7 +179,8 @@ func (f *Folder) draft(name string, s *scan) (store.Draft, *state, error) {
 	}, has, err
 }
 
-// look returns what the folder looks like without opening any file, and whether another look would be another text after each change.
+// look returns what the folder looks like without opening any file, and whether each change from now on would show: the latest one is old enough that
+// the next has another time.
 func (f *Folder) look() (text string, old bool) {
 	sum, newest := sha256.New(), time.Time{}
 	add := func(name string, info fs.FileInfo, err error) {
@@ -225,11 +226,6 @@ func refused(detail, remedy string) error {
 	return &api.Problem{Title: http.StatusText(http.StatusUnprocessableEntity), Status: http.StatusUnprocessableEntity, Reason: run.CodeInvalidRequest, Detail: detail, Remedy: remedy}
 }
 
-// hidden says whether a path has a part whose name begins with a dot.
-func hidden(name string) bool {
-	return name != "." && slices.ContainsFunc(strings.Split(name, "/"), func(part string) bool { return strings.HasPrefix(part, ".") })
-}
-
 // within says whether a file is in a folder.
 func within(dir, file string) bool { return dir == "." || strings.HasPrefix(file, dir+"/") }
 
@@ -239,9 +235,9 @@ func isYAML(name string) bool {
 	return ext == ".yaml" || ext == ".yml"
 }
 
-// skipped says whether a folder is left out of searches: what is in it is nobody's to edit.
+// skipped says whether a file or folder of this name is left out of searches: what is in it is nobody's to edit.
 func skipped(name string) bool {
-	return name == "node_modules" || name == "__pycache__" || hidden(name)
+	return name == "node_modules" || name == "__pycache__" || strings.HasPrefix(name, ".")
 }
 
 // withoutCall is the error of a file operation without the name of the call and the path.

@@ -262,8 +262,12 @@ func TestWrite(t *testing.T) {
 	if err := r.RemoveDraft(t.Context(), "default", "c/d/tool.yaml", &now.Tag); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.RemoveDraft(t.Context(), "default", "c/d/tool.yaml", nil); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("remove it again: %v", err)
+	for _, is := range []*string{nil, &now.Tag} {
+		for _, name := range []string{"c/d/tool.yaml", "keep"} {
+			if err := r.RemoveDraft(t.Context(), "default", name, is); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("remove %s, which isn't a draft: %v", name, err)
+			}
+		}
 	}
 	want["c/d/x"], want["a/run.sh*"] = "y", "chanGed" // it isn't named, so it may be anybody's
 	if got := r.disk(); !maps.Equal(got, want) {
@@ -376,20 +380,33 @@ func TestHiddenEdit(t *testing.T) {
 	}
 }
 
-// TestChangedMeanwhile has another program change a file while the new ones are written: none is put in its place.
+// TestChangedMeanwhile has another program change a file, or make one, while the new ones are written: none is put in its place.
 func TestChangedMeanwhile(t *testing.T) {
-	r := open(t, map[string]string{"tool.yaml": plain, "run.sh": "r"})
-	d, _ := r.get("tool.yaml")
-	r.Folder.archive.In = &slow{r.archive.In, func() { r.edit("run.sh", "another") }}
-	if _, err := r.put("tool.yaml", "tool.yaml", map[string]string{"tool.yaml": script}, &d.Tag); !errors.Is(err, store.ErrChanged) {
-		t.Errorf("%v", err)
-	}
-	if got, want := r.disk(), map[string]string{"tool.yaml": plain, "run.sh": "another"}; !maps.Equal(got, want) {
-		t.Errorf("there is %q, want %q", got, want)
+	for _, name := range []string{"run.sh", "new"} {
+		r := open(t, map[string]string{"tool.yaml": plain, "run.sh": "r"})
+		d, _ := r.get("tool.yaml")
+		r.Folder.archive.In = &slow{r.archive.In, func() { r.edit(name, "another") }}
+		if _, err := r.put("tool.yaml", "tool.yaml", map[string]string{"tool.yaml": script, "new": "mine"}, &d.Tag); !errors.Is(err, store.ErrChanged) {
+			t.Errorf("%s: %v", name, err)
+		}
+		want := map[string]string{"tool.yaml": plain, "run.sh": "r"}
+		want[name] = "another"
+		if got := r.disk(); !maps.Equal(got, want) {
+			t.Errorf("%s: there is %q, want %q", name, got, want)
+		}
 	}
 }
 
-// slow is an archive in which something happens when a content is opened.
+// TestRemovedMeanwhile has another program remove a file of a draft that is being read.
+func TestRemovedMeanwhile(t *testing.T) {
+	r := open(t, map[string]string{"tool.yaml": plain, "run.sh": "r"})
+	r.Folder.archive.In = &slow{r.archive.In, func() { _ = os.Remove(filepath.Join(r.dir, "run.sh")) }} // it was removed before
+	if _, files := r.get("tool.yaml"); len(files) != 1 {
+		t.Errorf("%q", files)
+	}
+}
+
+// slow is an archive in which something happens when a content is opened or looked for.
 type slow struct {
 	archive.Storage
 	then func()
@@ -398,6 +415,11 @@ type slow struct {
 func (s *slow) Open(ctx context.Context, name string, offset, length int64) (io.ReadCloser, archive.Object, error) {
 	s.then()
 	return s.Storage.Open(ctx, name, offset, length)
+}
+
+func (s *slow) Stat(ctx context.Context, name string) (archive.Object, error) {
+	s.then()
+	return s.Storage.Stat(ctx, name)
 }
 
 // TestListed has the list noticed each change of the folder.

@@ -63,8 +63,8 @@ func TestOdd(t *testing.T) {
 		"a link":         {"inside", "a/inside is a link"},
 		"a link out":     {"stolen", "a/stolen is a link"},
 		"through a link": {"folder/x", "a/folder is a link"},
-		"a pipe":         {"pipe", "a/pipe is there already, and is no file"},
-		"a folder":       {"b", "a/b is there already, and is no file"},
+		"a pipe":         {"pipe", "a/pipe already exists, and isn't a file"},
+		"a folder":       {"b", "a/b already exists, and isn't a file"},
 		"a hook":         {".git/hooks/post-checkout*", "is hidden"},
 
 		"a folder of packages": {"node_modules/a", "is hidden, or in a folder of packages"},

@@ -28,7 +28,6 @@ type scan struct {
 	names   []string          // of the definitions, sorted
 	kinds   map[string]string // what they look like
 	omitted []string
-	left    int // entries that may be looked at
 }
 
 func (s *scan) omit(format string, args ...any) {
@@ -39,8 +38,8 @@ func (s *scan) omit(format string, args ...any) {
 
 // scan finds the definitions in the folder.
 func (f *Folder) scan() *scan {
-	s := &scan{kinds: map[string]string{}, left: mostEntries}
-	err := f.walk(".", 0, &s.left, skipped, func(name string, e fs.DirEntry) error {
+	s, left := &scan{kinds: map[string]string{}}, mostEntries
+	err := f.walk(".", 0, &left, skipped, func(name string, e fs.DirEntry) error {
 		base := path.Base(name)
 		if !e.Type().IsRegular() || !isYAML(name) || definition.IsTestFile(name) {
 			return nil
@@ -71,8 +70,8 @@ func (f *Folder) scan() *scan {
 	return s
 }
 
-// walk calls take with what is in a folder and below it, except for what skip names, and calls omit with what can't be read. It opens nothing but
-// folders, and follows no links.
+// walk calls take with what is in a folder and below it, except for what skip names, and calls omit with what can't be read. left is how many entries
+// it may look at. It opens only folders, and follows no links.
 func (f *Folder) walk(dir string, depth int, left *int, skip func(name string) bool, take func(name string, e fs.DirEntry) error, omit func(format string, args ...any)) error {
 	if depth > deepest {
 		omit("what is in %s is left out: it is more than %d folders deep", dir, deepest)
@@ -103,7 +102,7 @@ func (f *Folder) walk(dir string, depth int, left *int, skip func(name string) b
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
 		switch {
-		case skip(e.Name()) || !fs.ValidPath(name) || strings.ContainsAny(name, "\\"):
+		case skip(e.Name()) || !fs.ValidPath(name) || strings.Contains(name, `\`):
 		case e.IsDir():
 			if err := f.walk(name, depth+1, left, skip, take, omit); err != nil {
 				return err

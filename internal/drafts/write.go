@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -35,12 +36,18 @@ func (f *Folder) SetDraft(ctx context.Context, d store.Draft, is *string) (store
 	if err := json.Unmarshal(d.Manifest, &b); err != nil {
 		return d, err
 	}
-	all, has, err := f.now(d.Name, is)
+	all, has, tag, err := f.now(d.Name)
 	if err != nil {
 		return d, err
 	}
+	if is != nil && *is != tag {
+		return d, store.ErrChanged
+	}
+	if _, err := f.root.Lstat(d.Name); err == nil && tag == "" {
+		return d, refused(d.Name+" already exists, and isn't a definition", "use another name")
+	}
 	w := &writing{f: f, has: has, written: map[string]bool{}}
-	defer func() { w.close() }()
+	defer w.close()
 	for _, one := range b.Files {
 		p := path.Join(root, one.Path)
 		w.written[p] = true
@@ -58,10 +65,7 @@ func (f *Folder) SetDraft(ctx context.Context, d store.Draft, is *string) (store
 		return d, err
 	}
 	with := f.with[d.Name]
-	with.written = nil
-	for p := range w.written {
-		with.written = append(with.written, p)
-	}
+	with.written = slices.Collect(maps.Keys(w.written))
 	f.with[d.Name] = with
 	return f.whole(ctx, d.Name)
 }
@@ -74,12 +78,14 @@ func (f *Folder) RemoveDraft(_ context.Context, project, name string, is *string
 	if project != f.project {
 		return store.ErrNotFound
 	}
-	all, has, err := f.now(name, is)
-	if err != nil {
+	all, has, tag, err := f.now(name)
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(has.infos) == 0 {
+	case tag == "":
 		return store.ErrNotFound
+	case is != nil && *is != tag:
+		return store.ErrChanged
 	}
 	w := &writing{f: f, has: has}
 	others := f.others(name, all)
@@ -104,21 +110,15 @@ func rootOf(name, def string) (string, bool) {
 	return root, ok && def != ""
 }
 
-// now returns what is there of a draft, read anew, if that has the tag is. A draft that isn't there has no files.
-func (f *Folder) now(name string, is *string) (*scan, *state, error) {
+// now returns what there is of a draft, read anew. One that doesn't exist has no files and no tag.
+func (f *Folder) now(name string) (all *scan, has *state, tag string, err error) {
 	clear(f.seen)
-	all := f.scan()
+	all = f.scan()
 	d, has, err := f.draft(name, all)
 	if errors.Is(err, store.ErrNotFound) {
-		has, err = &state{}, nil
-		if _, there := f.root.Lstat(name); there == nil {
-			return nil, nil, refused(name+" is there already, and is no definition", "use another name")
-		}
+		return all, &state{}, "", nil
 	}
-	if err == nil && is != nil && *is != d.Tag {
-		err = store.ErrChanged
-	}
-	return all, has, err
+	return all, has, d.Tag, err
 }
 
 // others are the files of all other drafts.
@@ -219,9 +219,9 @@ func (w *writing) mayWrite(p string, had bool) error {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return refused(p+" is a link, through which nothing is written", "edit the file that it leads to")
 	case !info.Mode().IsRegular():
-		return refused(p+" is there already, and is no file", "use another path")
+		return refused(p+" already exists, and isn't a file", "use another path")
 	case !had:
-		return refused(p+" is there already, and isn't one of the draft's files", "use another path, or get the draft again")
+		return refused(p+" already exists, and isn't one of the draft's files", "use another path, or get the draft again")
 	}
 	return nil
 }
@@ -241,6 +241,14 @@ func (w *writing) commit() error {
 	for p, old := range w.has.infos {
 		info, err := w.f.root.Stat(p)
 		if err != nil || !(seen{info: old}).same(info) {
+			return store.ErrChanged
+		}
+	}
+	for _, one := range w.ready {
+		if _, had := w.has.infos[one.path]; had {
+			continue
+		}
+		if _, err := w.f.root.Lstat(one.path); !errors.Is(err, fs.ErrNotExist) { // another program has made it since mayWrite looked
 			return store.ErrChanged
 		}
 	}

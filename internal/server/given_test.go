@@ -67,7 +67,7 @@ func TestSecretsOfRun(t *testing.T) {
 	}
 }
 
-// TestPrintOfSecrets has the prints of requests with secrets be of a token, so that nobody who reads the database can try values.
+// TestPrintOfSecrets has the prints of requests with secrets be of a token or a session, so that nobody who reads the database can try values.
 func TestPrintOfSecrets(t *testing.T) {
 	request := func(token, cookie string) *http.Request {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/x", nil)
@@ -75,19 +75,20 @@ func TestPrintOfSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Authorization", token)
-		r.AddCookie(&http.Cookie{Name: secureCookie, Value: cookie})
+		r.AddCookie(&http.Cookie{Name: "mayfly-session-1", Value: cookie})
 		return r
 	}
+	s := &Server{plainCookie: "mayfly-session-1"} // as of mayfly dev
 	secrets, others := []byte(`{"secrets":{}}`), []byte(`{"inputs":{}}`)
 	first := request("a", "c")
-	if !bytes.Equal(printOf(first, secrets), printOf(request("a", "c"), secrets)) {
+	if !bytes.Equal(s.printOf(first, secrets), s.printOf(request("a", "c"), secrets)) {
 		t.Error("the same request has another print")
 	}
 	for _, other := range []*http.Request{request("b", "c"), request("a", "d")} {
-		if bytes.Equal(printOf(first, secrets), printOf(other, secrets)) {
-			t.Error("the print of a request with secrets is also that of another token")
+		if bytes.Equal(s.printOf(first, secrets), s.printOf(other, secrets)) {
+			t.Error("the print of a request with secrets is also that of another token or session")
 		}
-		if !bytes.Equal(printOf(first, others), printOf(other, others)) {
+		if !bytes.Equal(s.printOf(first, others), s.printOf(other, others)) {
 			t.Error("the print of a request without secrets isn't that of earlier versions")
 		}
 	}
