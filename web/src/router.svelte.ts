@@ -58,16 +58,20 @@ class Router {
   leave: (() => boolean) | undefined;
 
   start() {
-    addEventListener("popstate", () => this.#read());
+    addEventListener("popstate", () => this.#moved());
     addEventListener("hashchange", () => this.#read());
     document.addEventListener("click", (event) => this.#click(event));
   }
 
+  /** leaves asks whether the page that is shown may go. */
+  leaves(): boolean {
+    if (this.leave && !this.leave()) return false;
+    this.leave = undefined;
+    return true;
+  }
+
   go(address: string, replace = false) {
-    if (new URL(address, location.href).pathname !== location.pathname) {
-      if (this.leave && !this.leave()) return;
-      this.leave = undefined;
-    }
+    if (new URL(address, location.href).pathname !== location.pathname && !this.leaves()) return;
     if (replace) history.replaceState(null, "", address);
     else history.pushState(null, "", address);
     this.#read();
@@ -82,6 +86,12 @@ class Router {
       else q.delete(key);
     }
     this.go(location.pathname + (q.size > 0 ? `?${q}` : "") + location.hash, replace);
+  }
+
+  /** The browser has changed the address already, by Back or Forward. A page that stays puts its own there again. */
+  #moved() {
+    if (location.pathname !== this.path && !this.leaves()) history.pushState(null, "", this.path + this.query + this.hash);
+    else this.#read();
   }
 
   #read() {

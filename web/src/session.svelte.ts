@@ -57,7 +57,15 @@ class Session {
   }
 
   async signOut() {
-    await send(prefix + "/session", { method: "DELETE" });
+    try {
+      await send(prefix + "/session", { method: "DELETE" });
+    } catch (error) {
+      const problem = problemOf(error);
+      if (problem.status !== 401) {
+        [this.problem, this.state] = [problem, "away"];
+        return;
+      }
+    }
     this.me = undefined;
     this.ended = false;
     this.state = "signed-out";

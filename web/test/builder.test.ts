@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
-import { call, pictured, signedIn } from "./bed";
+import { call, patience, pictured, signedIn } from "./bed";
 
 /** write replaces the text of an editor. */
 async function write(page: Page, label: string, text: string): Promise<void> {
@@ -158,6 +158,23 @@ describe("what else happens meanwhile", () => {
     page.once("dialog", (d) => void d.accept());
     await page.getByRole("link", { name: "Runs" }).click();
     await page.waitForURL("**/runs");
+
+    // Nor by Back, which is asked about once, and not on later pages.
+    await page.goto("/projects/default/build");
+    await page.evaluate(() => history.pushState(null, "", "/projects/default/build/left?template=command"));
+    await page.evaluate(() => dispatchEvent(new PopStateEvent("popstate")));
+    await write(page, "Definition", "name: left\nimage: busybox\n");
+    let asked = 0;
+    page.on("dialog", (d) => void (++asked === 1 ? d.dismiss() : d.accept()));
+    await page.evaluate(() => history.back());
+    await expect.poll(() => asked, { timeout: patience }).toBe(1);
+    await page.waitForURL("**/build/left?template=command");
+    await shows(page, "Definition").getByText("left").waitFor();
+    await page.evaluate(() => history.back());
+    await page.getByRole("button", { name: "New tool" }).waitFor();
+    await page.getByRole("link", { name: "Runs" }).click();
+    await page.waitForURL("**/runs");
+    expect(asked).toBe(2);
   });
 });
 

@@ -80,6 +80,8 @@ export class Draft {
   #stop: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #check = 0;
+  #outsides = 0;
+  #closed = false;
 
   constructor(
     readonly project: string,
@@ -99,9 +101,10 @@ export class Draft {
     this.problem = undefined;
     try {
       const draft = await this.#get();
-      if (draft) await this.#take(draft);
+      if (draft) this.#take(draft, await this.#filesOf(draft));
       else if (!(await this.#fromTool())) this.missing = true;
       this.ready = !this.missing;
+      if (this.#closed) return;
       if (this.ready) void this.check();
       this.#follow();
     } catch (error) {
@@ -119,6 +122,7 @@ export class Draft {
   }
 
   close() {
+    this.#closed = true;
     clearTimeout(this.#timer);
     this.#stop?.();
   }
@@ -152,8 +156,12 @@ export class Draft {
     return true;
   }
 
-  async #take(draft: Schemas["DraftFiles"]) {
-    this.files = await this.#read(draft.files ?? [], (path) => at(this.project, "drafts", this.name, "files", path));
+  #filesOf(draft: Schemas["DraftFiles"]): Promise<BuildFile[]> {
+    return this.#read(draft.files ?? [], (path) => at(this.project, "drafts", this.name, "files", path));
+  }
+
+  #take(draft: Schemas["DraftFiles"], files: BuildFile[]) {
+    this.files = files;
     this.definition = draft.definition;
     this.base = draft.base;
     this.etag = draft.etag;
@@ -283,23 +291,30 @@ export class Draft {
   }
 
   async #conflict() {
-    const theirs = await this.#get();
-    if (!theirs) {
-      this.conflict = { etag: undefined, by: "", changed: "", files: new Map() };
-      return;
+    try {
+      const theirs = await this.#get();
+      if (!theirs) {
+        this.conflict = { etag: undefined, by: "", changed: "", files: new Map() };
+        return;
+      }
+      if (theirs.etag === this.etag) return;
+      const files = new Map((await this.#filesOf(theirs)).map((f) => [f.path, f.binary ? undefined : f.text]));
+      this.conflict = { etag: theirs.etag, by: theirs.changed_by ?? "", changed: theirs.changed, files };
+    } catch (error) {
+      this.problem = problemOf(error);
     }
-    if (theirs.etag === this.etag) return;
-    const files = new Map<string, string | undefined>();
-    for (const f of theirs.files ?? []) files.set(f.path, await this.#text(f, at(this.project, "drafts", this.name, "files", f.path)));
-    this.conflict = { etag: theirs.etag, by: theirs.changed_by ?? "", changed: theirs.changed, files };
   }
 
   /** theirs takes what another has saved in place of what is here. */
   async theirs() {
-    const draft = await this.#get();
-    if (!draft) return;
-    await this.#take(draft);
-    await this.check();
+    try {
+      const draft = await this.#get();
+      if (!draft) return;
+      this.#take(draft, await this.#filesOf(draft));
+      await this.check();
+    } catch (error) {
+      this.problem = problemOf(error);
+    }
   }
 
   /** Follows the list of drafts: another editor, or another person, may save this one. */
@@ -317,11 +332,14 @@ export class Draft {
   }
 
   async #outside(now: Schemas["Draft"]) {
+    const mine = ++this.#outsides;
     try {
       const draft = await this.#get();
       if (!draft || draft.etag === this.etag) return;
+      const files = await this.#filesOf(draft);
+      if (mine !== this.#outsides) return; // what came later is newer
       if (this.dirty) return void (await this.#conflict());
-      await this.#take(draft);
+      this.#take(draft, files);
       this.taken = now.changed;
       await this.check();
     } catch (error) {

@@ -17,6 +17,7 @@ export class Latest {
   #busy = 0;
   #close: (() => void) | undefined;
   #known = new Set<string>();
+  #closed = false;
 
   constructor(project: string) {
     this.#project = project;
@@ -24,6 +25,7 @@ export class Latest {
 
   /** want reads the latest runs of tools, once each. */
   want(tools: string[]) {
+    if (this.#closed) return; // a list that came after the page was left
     for (const tool of tools) {
       if (this.#asked.has(tool)) continue;
       this.#asked.add(tool);
@@ -77,7 +79,7 @@ export class Latest {
   }
 
   close() {
+    this.#closed = true;
     this.#close?.();
-    this.#close = undefined;
   }
 }
