@@ -160,9 +160,9 @@ test-web: web build-go ## test the pages in a browser (as root)
 
 # The pictures of the pages in docs, with the tests that make them: the file and a part of the name of each, for vitest.
 PICTURES := overview-light overview-dark runs-light run-usage-light log-light tool-run-light workflow-light workflow-dark builder-ran-light \
-	builder-form-light dev-light dev-failed-light settings-audit-light
+	builder-form-light dev-light dev-failed-light settings-members-light
 PICTURED := $(addprefix test/,$(addsuffix .test.ts,overview run runpage log tools workflow builder dev settings)) \
-	-t looks.what.goes.on|signs.in,.sees|what.a.run.has.made|colours,.groups|finds.a.tool,|why.a.release.failed|empty.page.to|are.the.same.document|tools.of.a.folder|audit.log.says
+	-t looks.what.goes.on|signs.in,.sees|what.a.run.has.made|colours,.groups|finds.a.tool,|why.a.release.failed|empty.page.to|are.the.same.document|tools.of.a.folder|makes.a.token
 
 .PHONY: pictures
 pictures: web build-go ## take the pictures of the pages in docs/pictures (as root)

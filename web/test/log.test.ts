@@ -164,12 +164,12 @@ test("colours, groups, streams and hostile output", async () => {
   const group = page.getByRole("button", { name: "Installing packages" });
   await page.getByText("package 30", { exact: true }).waitFor();
   await group.click();
-  await page.getByText("Show 31 lines").waitFor();
+  await page.getByText(/^Show 3[12] lines$/).waitFor(); // a line of standard error may come among them
   expect(await page.getByText("package 30", { exact: true }).count()).toBe(0);
   await group.press("Enter");
   await page.getByText("package 30", { exact: true }).waitFor();
   await page.getByRole("button", { name: "Fold" }).click();
-  await page.getByText("Show 2 lines").waitFor();
+  await page.getByText(/^Show [23] lines$/).waitFor();
   await page.keyboard.press("t");
   await page.locator("time[data-t]").first().waitFor();
   await pictured(page, "log-folded");
