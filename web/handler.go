@@ -7,7 +7,6 @@ import (
 	"compress/gzip"
 	"crypto/rand"
 	"embed"
-	"encoding/base64"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -95,7 +94,7 @@ func (p *pages) servePage(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	nonce := newNonce()
+	nonce := rand.Text()
 	h.Set("Content-Security-Policy", policy(nonce))
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
@@ -116,12 +115,6 @@ func policy(nonce string) string {
 		"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
 		"require-trusted-types-for 'script'", "trusted-types svelte-trusted-html",
 	}, "; ")
-}
-
-func newNonce() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 func write(w http.ResponseWriter, r *http.Request, data []byte) {

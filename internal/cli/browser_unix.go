@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
 // openAddress runs a program, and opens the first address that it prints in a browser. The program may enter a namespace of users, where no browser
@@ -63,7 +65,11 @@ func withBrowser(ctx context.Context, s streams, path string, args []string) err
 	err = c.Wait()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return &exitError{status: exit.ExitCode()}
+		status := exit.ExitCode()
+		if how, ok := exit.Sys().(syscall.WaitStatus); ok && how.Signaled() { // by a second Ctrl-C
+			status = engine.ExitSignal(engine.Signal(how.Signal()))
+		}
+		return &exitError{status}
 	}
 	return err
 }

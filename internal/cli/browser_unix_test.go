@@ -5,6 +5,7 @@ package cli
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -41,5 +42,14 @@ while [ ! -e opened ]; do sleep 0.01; done; echo "$1"; exit 7`)
 	}
 	if opened, err := os.ReadFile("opened"); err != nil || string(opened) != "http://127.0.0.1:1/start?code=A\n" {
 		t.Errorf("opened: %q, %v", opened, err)
+	}
+}
+
+// TestBrowserSignal has the program be ended by a signal: the exit status says so, as if the program were this process.
+func TestBrowserSignal(t *testing.T) {
+	err := withBrowser(t.Context(), streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard}, "/bin/sh", []string{"-c", "kill -INT $$"})
+	var exit *exitError
+	if !errors.As(err, &exit) || exit.status != 130 {
+		t.Errorf("%v", err)
 	}
 }

@@ -39,8 +39,8 @@ const devPort = 6295
 const devProject = "default"
 
 type devFlags struct {
-	port  int // -1 for devPort or any other
-	token store.Token
+	port int
+	any  bool // another port is as good, if that is in use
 }
 
 func devCommand() *cobra.Command {
@@ -62,9 +62,8 @@ mayfly secret aren't used. Ctrl-C ends it, and what runs; a second Ctrl-C doesn'
   mayfly dev --no-open`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if !c.Flags().Changed("port") {
-				f.port = -1
-			} else if f.port < 0 || f.port > 65535 {
+			f.any = !c.Flags().Changed("port")
+			if f.port < 0 || f.port > 65535 {
 				return fmt.Errorf("--port %d is not between 0 and 65535", f.port)
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -95,7 +94,7 @@ func (f *devFlags) run(ctx context.Context, dir string, in io.Reader, out, errOu
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Close()) }()
-	db, err := f.store(ctx, data.Path)
+	db, token, err := devStore(ctx, data.Path)
 	if err != nil {
 		return err
 	}
@@ -118,7 +117,7 @@ func (f *devFlags) run(ctx context.Context, dir string, in io.Reader, out, errOu
 	if err := s.Start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start: %w", err), l.Close())
 	}
-	entry := s.NewEntry(f.token, "127.0.0.1:"+port, "localhost:"+port)
+	entry := s.NewEntry(token, devHosts(port)...)
 	invite := func() { fmt.Fprintf(out, "  http://127.0.0.1:%s%s?code=%s\n", port, server.EntryPath, entry.Code()) }
 	fmt.Fprintf(out, "The tools in %s are at\n", folder.Path())
 	invite()
@@ -138,28 +137,38 @@ func eachLine(in io.Reader, do func()) {
 	}
 }
 
-// store makes a database with a token, whose text nobody knows: sessions are made from it.
-func (f *devFlags) store(ctx context.Context, dir string) (*sqlstore.Store, error) {
+// devStore makes a database with a token, whose text nobody knows: sessions are made from it.
+func devStore(ctx context.Context, dir string) (*sqlstore.Store, store.Token, error) {
 	db, err := sqlstore.OpenSQLite(ctx, filepath.Join(dir, "mayfly.db"))
 	if err != nil {
-		return nil, err
+		return nil, store.Token{}, err
 	}
 	_, hash := server.NewToken()
-	f.token = store.Token{Hash: hash, Name: "dev", Role: server.RoleAdmin}
-	if err := db.AddToken(ctx, f.token); err != nil {
-		return nil, errors.Join(err, db.Close())
+	token := store.Token{Hash: hash, Name: "dev", Role: server.RoleAdmin}
+	if err := db.AddToken(ctx, token); err != nil {
+		return nil, token, errors.Join(err, db.Close())
 	}
-	return db, nil
+	return db, token, nil
+}
+
+// devHosts are the hosts that requests name. Browsers leave out the port of HTTP.
+func devHosts(port string) []string {
+	hosts := []string{"127.0.0.1:" + port, "localhost:" + port}
+	if port == "80" {
+		hosts = append(hosts, "127.0.0.1", "localhost")
+	}
+	return hosts
 }
 
 // listen listens at a port of this machine only.
 func (f *devFlags) listen(ctx context.Context) (l net.Listener, port string, err error) {
 	var lc net.ListenConfig
-	at := func(port int) { l, err = lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) }
-	if f.port >= 0 {
-		at(f.port)
-	} else if at(devPort); err != nil {
-		at(0)
+	at := func(port int) (net.Listener, error) {
+		return lc.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	}
+	l, err = at(f.port)
+	if err != nil && f.any {
+		l, err = at(0)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("listen at port %d: %w; choose another --port, or leave it out", f.port, err)

@@ -68,9 +68,7 @@ func (s *Server) give(ctx context.Context, req *run.Request, secrets map[string]
 }
 
 func wrongGiven(text, remedy string) error {
-	p := problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, text, remedy)
-	p.Errors = []api.Wrong{{Where: "body.secrets", Message: text, Hint: remedy}}
-	return p
+	return wrongAt("body.secrets", text, remedy)
 }
 
 func noneForWorkflows() error {

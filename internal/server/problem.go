@@ -71,6 +71,13 @@ func problem(status int, code run.Code, detail, remedy string) *api.Problem {
 	return &api.Problem{Title: http.StatusText(status), Status: status, Reason: code, Detail: detail, Remedy: remedy}
 }
 
+// wrongAt is the answer to a request with a mistake at one place.
+func wrongAt(where, text, remedy string) error {
+	p := problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, text, remedy)
+	p.Errors = []api.Wrong{{Where: where, Message: text, Hint: remedy}}
+	return p
+}
+
 // writeProblem answers a request that is no operation's.
 func writeProblem(w http.ResponseWriter, p *api.Problem) {
 	w.Header().Set("Content-Type", p.ContentType(""))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -104,21 +105,21 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err != nil {
 		return nil, err
 	}
-	row := store.NewRun{
-		ID: req.ID, Project: project, Tool: req.Tool.Name, Version: version, Kind: l.kind(), Pool: n.Pool, Needs: n.Runner,
-		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name, Limits: keyLimit(project, n.Concurrency), Secrets: sealed,
-	}
-	if n.Tool != "" {
-		row.Tool = n.Tool
-	}
-	if row.Pool == "" {
-		row.Pool = defaultPool
-	}
+	row := newRow(ctx, project, n, req.Tool.Name, l.kind(), version)
+	row.ID, row.Request, row.Limits, row.Secrets = req.ID, data, keyLimit(project, n.Concurrency), sealed
 	needGiven(&row)
 	if err := s.asks(ctx, &row, n.Tool, req.Tool); err != nil {
 		return nil, err
 	}
 	return s.enqueue(ctx, row, req, false)
+}
+
+// newRow is what every run that is asked for has in the store. name is that of what it is of, if that came with the request.
+func newRow(ctx context.Context, project string, n *api.NewRun, name, kind string, version int) store.NewRun {
+	return store.NewRun{
+		Project: project, Tool: cmp.Or(n.Tool, name), Version: version, Kind: kind, Pool: cmp.Or(n.Pool, defaultPool), Needs: n.Runner,
+		Labels: n.Labels, Priority: n.Priority, AcceptedBy: who(ctx).Name,
+	}
 }
 
 // enqueue makes a run durable, and gives it to a runner if one has room.

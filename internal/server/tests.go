@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,17 +50,9 @@ func (s *Server) acceptTests(ctx context.Context, project string, n *api.NewRun,
 	if err != nil {
 		return nil, err
 	}
-	row := store.NewRun{
-		ID: req.ID, Project: project, Tool: tests.Tool.Name, Version: version, Kind: kindTest, Pool: n.Pool, Needs: append(slices.Clone(n.Runner), needsTests),
-		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name, Limits: keyLimit(project, n.Concurrency),
-		Secrets: sealed,
-	}
-	if n.Tool != "" {
-		row.Tool = n.Tool
-	}
-	if row.Pool == "" {
-		row.Pool = defaultPool
-	}
+	row := newRow(ctx, project, n, tests.Tool.Name, kindTest, version)
+	row.ID, row.Request, row.Limits, row.Secrets = req.ID, data, keyLimit(project, n.Concurrency), sealed
+	row.Needs = append(slices.Clone(n.Runner), needsTests)
 	needGiven(&row)
 	if err := s.asks(ctx, &row, n.Tool, tests.Tool); err != nil {
 		return nil, err
@@ -84,17 +75,10 @@ func wrongBesideTests(n *api.NewRun) error {
 		{"skip", len(n.Skip) > 0},
 	} {
 		if one.given {
-			return wrongTest("body."+one.field, one.field+" is for runs of tools, and this is a run of tests", "leave it out; the tests have their own inputs and environment")
+			return wrongAt("body."+one.field, one.field+" is for runs of tools, and this is a run of tests", "leave it out; the tests have their own inputs and environment")
 		}
 	}
 	return nil
-}
-
-// wrongTest is the answer to a request whose test is wrong.
-func wrongTest(where, text, remedy string) error {
-	p := problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, text, remedy)
-	p.Errors = []api.Wrong{{Where: where, Message: text, Hint: remedy}}
-	return p
 }
 
 // mayTest checks that a project allows the tool of tests, and the secrets that the tests get. A secret that isn't there is the tests' own failure.
@@ -161,7 +145,7 @@ func noTestFile(path string, b *api.Bundle) error {
 	if len(all) > 0 {
 		remedy = shape.DidYouMean(path, all, "the files of tests are "+shape.Listing(all))
 	}
-	return wrongTest("body.test.file", fmt.Sprintf("%.300q is not among the files", path), remedy)
+	return wrongAt("body.test.file", fmt.Sprintf("%.300q is not among the files", path), remedy)
 }
 
 // tests reads a file of tests in the bundle.
@@ -213,9 +197,9 @@ func selectedTests(s *suite.Suite, n *api.NewTest) ([]*suite.Test, error) {
 	}
 	switch {
 	case len(all) == 0:
-		return nil, wrongTest("body.test.name", fmt.Sprintf("%s has no test %.300q", n.File, n.Name), shape.DidYouMean(n.Name, names, "its tests are "+shape.Listing(names[:min(len(names), 20)])))
+		return nil, wrongAt("body.test.name", fmt.Sprintf("%s has no test %.300q", n.File, n.Name), shape.DidYouMean(n.Name, names, "its tests are "+shape.Listing(names[:min(len(names), 20)])))
 	case len(all) > mostTests:
-		return nil, wrongTest("body.test.file", fmt.Sprintf("%s has %d tests; a run has at most %d", n.File, len(all), mostTests), "make several files of it, and run one after the other")
+		return nil, wrongAt("body.test.file", fmt.Sprintf("%s has %d tests; a run has at most %d", n.File, len(all), mostTests), "make several files of it, and run one after the other")
 	}
 	return all, nil
 }

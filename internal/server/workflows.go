@@ -180,17 +180,7 @@ func (s *Server) acceptWorkflow(ctx context.Context, project string, n *api.NewR
 	if err != nil {
 		return nil, err
 	}
-	row := store.NewRun{
-		Project: project, Tool: f.plan.Workflow.Name, Version: version, Kind: "workflow", Pool: n.Pool, Needs: n.Runner, Labels: n.Labels, Priority: n.Priority,
-		AcceptedBy: who(ctx).Name,
-	}
-	if n.Tool != "" {
-		row.Tool = n.Tool
-	}
-	if row.Pool == "" {
-		row.Pool = defaultPool
-	}
-	return s.beginWorkflow(ctx, row, f, nil)
+	return s.beginWorkflow(ctx, newRow(ctx, project, n, f.plan.Workflow.Name, "workflow", version), f, nil)
 }
 
 func grace(n *api.NewRun) time.Duration {

@@ -2,6 +2,8 @@ package report
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -98,7 +100,7 @@ func otherOf(kind string, data []byte) (*run.Other, error) {
 }
 
 // shortened is a result with at most that many bytes of each text, and elements of each list. The beginnings stay, except of what the tool
-// printed, of which the log has all.
+// printed, of which the log has all. Omitted doesn't count what is left out inside one request or call.
 func shortened(r *Result, text, items int) *Event {
 	e := &Event{Result: *r, Omitted: map[string]int{}}
 	e.Stdout, e.StdoutBase64, e.StdoutTruncated = cutOutput(r.Stdout, r.StdoutBase64, outputTexts*text, r.StdoutTruncated)
@@ -138,13 +140,8 @@ func shortenRun(e *Event, r *run.Result, text, items int) *run.Result {
 	short := *r
 	short.Reason, short.Hint = cut(r.Reason, text), cut(r.Hint, text)
 	short.Outputs = map[string]string{}
-	for name, value := range r.Outputs {
-		if len(short.Outputs) < items {
-			short.Outputs[name] = cut(value, text)
-		}
-	}
-	if n := len(r.Outputs) - len(short.Outputs); n > 0 {
-		e.Omitted["outputs"] = n
+	for _, name := range kept(e, "outputs", slices.Sorted(maps.Keys(r.Outputs)), items) {
+		short.Outputs[name] = cut(r.Outputs[name], text)
 	}
 	short.DeniedConnections = kept(e, "denied_connections", r.DeniedConnections, items)
 	return &short
@@ -187,10 +184,9 @@ func texts(all []string, most int) []string {
 // lists are the first of the values by name; a name is at most as long as a value.
 func lists(all map[string][]string, text, items int) map[string][]string {
 	out := map[string][]string{}
-	for name, values := range all {
-		if len(out) == items {
-			break
-		}
+	names := slices.Sorted(maps.Keys(all))
+	for _, name := range names[:min(len(names), items)] {
+		values := all[name]
 		out[cut(name, text)] = texts(append([]string{}, values[:min(len(values), items)]...), text)
 	}
 	return out

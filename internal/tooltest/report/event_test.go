@@ -3,7 +3,9 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +67,11 @@ func TestEvent(t *testing.T) {
 	} {
 		if n == 0 || n+got.Omitted[name] != many {
 			t.Errorf("%d %s, and %d are omitted", n, name, got.Omitted[name])
+		}
+	}
+	for i := range len(got.Result.Result.Outputs) { // the first ones by name, each time
+		if name := slices.Sorted(maps.Keys(large.Result.Outputs))[i]; got.Result.Result.Outputs[name] == "" {
+			t.Errorf("the output %s is left out, and a later one isn't", name)
 		}
 	}
 	if q := got.Requests[0]; !q.BodyTruncated || q.BodySize != 1<<20 {
