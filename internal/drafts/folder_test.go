@@ -389,6 +389,19 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestMadeMeanwhile has another program make a file while the draft's file of that name is written: it stays.
+func TestMadeMeanwhile(t *testing.T) {
+	r := open(t, map[string]string{"tool.yaml": plain})
+	d, _ := r.get("tool.yaml")
+	r.Folder.archive.In = &slow{r.archive.In, func() { r.edit("run.sh", "another") }}
+	if _, err := r.put("tool.yaml", "tool.yaml", map[string]string{"tool.yaml": plain, "run.sh": "mine"}, &d.Tag); !errors.Is(err, store.ErrChanged) {
+		t.Errorf("%v", err)
+	}
+	if got, want := r.disk(), map[string]string{"tool.yaml": plain, "run.sh": "another"}; !maps.Equal(got, want) {
+		t.Errorf("there is %q, want %q", got, want)
+	}
+}
+
 // slow is an archive in which something happens when a content is opened.
 type slow struct {
 	archive.Storage

@@ -244,6 +244,11 @@ func (w *writing) commit() error {
 			return store.ErrChanged
 		}
 	}
+	for _, one := range w.ready {
+		if _, err := w.f.root.Lstat(one.path); w.has.infos[one.path] == nil && !errors.Is(err, fs.ErrNotExist) {
+			return store.ErrChanged // another program has made it, and nobody has seen that
+		}
+	}
 	for i, one := range w.ready {
 		if err := w.f.root.Rename(one.temporary, one.path); err != nil {
 			return fmt.Errorf("write %s: %w", one.path, err)
