@@ -69,21 +69,26 @@ func TestSecretsOfRun(t *testing.T) {
 
 // TestPrintOfSecrets has the prints of requests with secrets be of a token, so that nobody who reads the database can try values.
 func TestPrintOfSecrets(t *testing.T) {
-	request := func(token, cookie string) *http.Request {
+	printOf := (&Server{plainCookie: "mayfly-session-6295"}).printOf
+	request := func(token, name, cookie string) *http.Request {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/x", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header.Set("Authorization", token)
-		r.AddCookie(&http.Cookie{Name: secureCookie, Value: cookie})
+		r.AddCookie(&http.Cookie{Name: name, Value: cookie})
 		return r
 	}
 	secrets, others := []byte(`{"secrets":{}}`), []byte(`{"inputs":{}}`)
-	first := request("a", "c")
-	if !bytes.Equal(printOf(first, secrets), printOf(request("a", "c"), secrets)) {
+	first := request("a", secureCookie, "c")
+	if !bytes.Equal(printOf(first, secrets), printOf(request("a", secureCookie, "c"), secrets)) {
 		t.Error("the same request has another print")
 	}
-	for _, other := range []*http.Request{request("b", "c"), request("a", "d")} {
+	dev := func(cookie string) []byte { return printOf(request("", "mayfly-session-6295", cookie), secrets) }
+	if bytes.Equal(dev("c"), dev("d")) {
+		t.Error("the print of a request with secrets to mayfly dev is also that of another session")
+	}
+	for _, other := range []*http.Request{request("b", secureCookie, "c"), request("a", secureCookie, "d")} {
 		if bytes.Equal(printOf(first, secrets), printOf(other, secrets)) {
 			t.Error("the print of a request with secrets is also that of another token")
 		}

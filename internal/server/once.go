@@ -79,7 +79,7 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 		s.refuse(c, problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, "the request is too large", "send less"))
 		return
 	}
-	print := printOf(r, data)
+	print := s.printOf(r, data)
 	for {
 		o := &store.Once{Token: who(c.Context()).Hash, Key: key, Print: print}
 		one := r.WithContext(store.OnlyOnce(c.Context(), o))
@@ -112,12 +112,12 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 
 // printOf tells a request from others. The addresses and bodies of two requests are never the same text, since an address has no line feed.
 // The print of a body that may have secrets also has the token, or the cookie: whoever reads the database can't try values then.
-func printOf(r *http.Request, data []byte) []byte {
+func (s *Server) printOf(r *http.Request, data []byte) []byte {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s\n", r.Method, r.URL.RequestURI())
 	if bytes.Contains(data, []byte(`"secrets"`)) {
 		fmt.Fprintln(sum, r.Header.Get("Authorization"))
-		for _, name := range []string{secureCookie, plainCookie} {
+		for _, name := range []string{secureCookie, s.plainCookie} {
 			for _, c := range r.CookiesNamed(name) {
 				fmt.Fprintln(sum, c.Value)
 			}
