@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import Anser from "anser";
+import { describe, expect, test, vi } from "vitest";
 import { pieces, plain } from "./ansi";
 
 const shown = (line: string, most = 100) => pieces(line, most).map((p) => (p.classes ? `[${p.classes}]${p.text}` : p.text));
@@ -32,6 +33,16 @@ test("a line has a bounded number of pieces, and all of its text", () => {
   const all = pieces(line, 20);
   expect(all.length).toBeLessThanOrEqual(20);
   expect(all.map((p) => p.text).join("").length).toBe(1000);
+});
+
+test("a line of nothing but sequences has a bounded number of them", () => {
+  const many = (sequence: string) => sequence.repeat(16384 / sequence.length) + "end";
+  for (const s of ["\x1b[1m", "\x1b[1;2;3;4;9m", `\x1b[${"9;".repeat(8000)}m`]) {
+    const parse = vi.spyOn(Anser, "ansiToJson");
+    expect(pieces(many(s), 20).at(-1)?.text).toBe("end");
+    for (const [text] of parse.mock.calls) expect(text.length).toBeLessThan(80 * 44);
+    parse.mockRestore();
+  }
 });
 
 test("classes are of a fixed set", () => {

@@ -10,7 +10,7 @@ export interface Piece {
 // What a tool prints is hostile. Only colours and a few decorations (SGR, ECMA-48 8.3.117) have an effect; all other sequences are left out: they would
 // move the cursor, set a title or open a link.
 const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\|$)|[PX^_][^\u001b]*(?:\u001b\\|$)|[ -/]*[0-~]?)/g;
-const looks = /^\u001b\[[\d;]*m$/;
+const looks = /^\u001b\[[\d;]{0,40}m$/;
 
 const names = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 
@@ -20,7 +20,9 @@ export function pieces(line: string, most: number): Piece[] {
   let text = line.endsWith("\r") ? line.slice(0, -1) : line;
   text = text.slice(text.lastIndexOf("\r") + 1);
   if (!/[^\t\u0020-\u007e]/.test(text)) return text ? [{ text, classes: "" }] : [];
-  text = text.replace(sequences, (s) => (looks.test(s) ? s : ""));
+  // A line may be nothing but sequences, and each costs more than the one before: those that more pieces would need are left out.
+  let left = 4 * most;
+  text = text.replace(sequences, (s) => (looks.test(s) && left-- > 0 ? s : ""));
   if (!text.includes("\u001b")) return text ? [{ text: visible(text), classes: "" }] : [];
   const found: Piece[] = [];
   for (const chunk of Anser.ansiToJson(text, { use_classes: true, json: true, remove_empty: true })) {
