@@ -53,3 +53,7 @@ test("classes are of a fixed set", () => {
 });
 
 test("plain text has no sequences", () => expect(plain("\x1b[31mred\x1b[0m \x1b]0;t\x07end")).toBe("red end"));
+
+test("a copy has each of its lines, also those that end or begin again with a carriage return", () => {
+  expect(plain("one\r\ntwo\r\n10 %\r100 %\n\x1b[31mred\x1b[0m\n")).toBe("one\ntwo\n100 %\nred\n");
+});

@@ -69,9 +69,11 @@ function decoration(of: string): string {
   return ["bold", "dim", "italic", "underline", "strikethrough"].includes(of) ? `is-${of}` : "";
 }
 
-/** plain returns a line without any sequences, for searches and copies. */
-export function plain(line: string): string {
-  return pieces(line, 1)
-    .map((p) => p.text)
-    .join("");
+/** plain returns lines without any sequences, for copies. */
+export function plain(lines: string): string {
+  const text = (line: string) => pieces(line, 1).map((p) => p.text);
+  return lines
+    .split("\n")
+    .map((line) => text(line).join(""))
+    .join("\n");
 }
