@@ -43,6 +43,11 @@ const EntryPath = "/start"
 
 // NewEntry returns the entry of a server, for requests to these hosts with their ports. The sessions are made from a token.
 func (s *Server) NewEntry(token store.Token, hosts ...string) *Entry {
+	for _, host := range hosts {
+		if name, ok := strings.CutSuffix(host, ":80"); ok { // browsers leave out the port that http has
+			hosts = append(hosts, name)
+		}
+	}
 	return &Entry{s: s, token: token, hosts: hosts}
 }
 

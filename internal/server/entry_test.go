@@ -132,3 +132,19 @@ func TestHosts(t *testing.T) {
 		}
 	}
 }
+
+// TestPortOfHTTP has the entry at the port that browsers leave out.
+func TestPortOfHTTP(t *testing.T) {
+	handler := newEntryRig(t).NewEntry(store.Token{}, "127.0.0.1:80", "localhost:80").Handler()
+	for host, want := range map[string]int{
+		"127.0.0.1": http.StatusTeapot, "localhost": http.StatusTeapot, "127.0.0.1:80": http.StatusTeapot,
+		"127.0.0.1:8": http.StatusMisdirectedRequest, "evil.example": http.StatusMisdirectedRequest, "": http.StatusMisdirectedRequest,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		if handler.ServeHTTP(w, r); w.Code != want {
+			t.Errorf("%q: %d, want %d", host, w.Code, want)
+		}
+	}
+}

@@ -46,3 +46,8 @@ test("times that passed", () => {
 test("what can't be seen is shown", () => {
   expect(visible("ok \u202eevil\u2066\u0007\u200b")).toBe("ok \\u202eevil\\u2066\\u0007\\u200b");
 });
+
+test("marks upon a letter are bounded", () => {
+  expect(visible("a" + "\u0301".repeat(9000) + "b")).toBe("a" + "\u0301".repeat(8) + "…b");
+  for (const word of ["ẹ̀kọ́", "Việt", "שָׁלוֹם", "ཧཱུྃ"]) expect(visible(word)).toBe(word);
+});

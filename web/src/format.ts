@@ -56,9 +56,14 @@ export function shortId(id: string): string {
   return id.slice(-12);
 }
 
+/** Marks upon one letter, of which scripts have few; thousands cover what is above, and take seconds to draw. */
+const stacked = /(\p{M}{8})\p{M}+/gu;
+
 /** visible shows what would change the direction of text, or can't be seen, as its code point. Tools and names are hostile. */
 export function visible(s: string): string {
-  return s.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g, (c) => {
-    return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
+  return s
+    .replace(stacked, "$1…")
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g, (c) => {
+      return `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    });
 }

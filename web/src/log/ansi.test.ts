@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import Anser from "anser";
+import { describe, expect, test, vi } from "vitest";
 import { pieces, plain } from "./ansi";
 
 const shown = (line: string, most = 100) => pieces(line, most).map((p) => (p.classes ? `[${p.classes}]${p.text}` : p.text));
@@ -34,6 +35,16 @@ test("a line has a bounded number of pieces, and all of its text", () => {
   expect(all.map((p) => p.text).join("").length).toBe(1000);
 });
 
+test("a line of nothing but sequences has a bounded number of them", () => {
+  const many = (sequence: string) => sequence.repeat(16384 / sequence.length) + "end";
+  for (const s of ["\x1b[1m", "\x1b[1;2;3;4;9m", `\x1b[${"9;".repeat(8000)}m`]) {
+    const parse = vi.spyOn(Anser, "ansiToJson");
+    expect(pieces(many(s), 20).at(-1)?.text).toBe("end");
+    for (const [text] of parse.mock.calls) expect(text.length).toBeLessThan(80 * 44);
+    parse.mockRestore();
+  }
+});
+
 test("classes are of a fixed set", () => {
   for (let n = 0; n < 256; n++) {
     for (const p of pieces(`\x1b[38;5;${n};48;2;${n};10;200mx`, 9))
@@ -42,3 +53,7 @@ test("classes are of a fixed set", () => {
 });
 
 test("plain text has no sequences", () => expect(plain("\x1b[31mred\x1b[0m \x1b]0;t\x07end")).toBe("red end"));
+
+test("a copy has each of its lines, also those that end or begin again with a carriage return", () => {
+  expect(plain("one\r\ntwo\r\n10 %\r100 %\n\x1b[31mred\x1b[0m\n")).toBe("one\ntwo\n100 %\nred\n");
+});

@@ -10,7 +10,7 @@ export interface Piece {
 // What a tool prints is hostile. Only colours and a few decorations (SGR, ECMA-48 8.3.117) have an effect; all other sequences are left out: they would
 // move the cursor, set a title or open a link.
 const sequences = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\|$)|[PX^_][^\u001b]*(?:\u001b\\|$)|[ -/]*[0-~]?)/g;
-const looks = /^\u001b\[[\d;]*m$/;
+const looks = /^\u001b\[[\d;]{0,40}m$/;
 
 const names = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 
@@ -20,7 +20,9 @@ export function pieces(line: string, most: number): Piece[] {
   let text = line.endsWith("\r") ? line.slice(0, -1) : line;
   text = text.slice(text.lastIndexOf("\r") + 1);
   if (!/[^\t\u0020-\u007e]/.test(text)) return text ? [{ text, classes: "" }] : [];
-  text = text.replace(sequences, (s) => (looks.test(s) ? s : ""));
+  // A line may be nothing but sequences, and each costs more than the one before: those that more pieces would need are left out.
+  let left = 4 * most;
+  text = text.replace(sequences, (s) => (looks.test(s) && left-- > 0 ? s : ""));
   if (!text.includes("\u001b")) return text ? [{ text: visible(text), classes: "" }] : [];
   const found: Piece[] = [];
   for (const chunk of Anser.ansiToJson(text, { use_classes: true, json: true, remove_empty: true })) {
@@ -67,9 +69,11 @@ function decoration(of: string): string {
   return ["bold", "dim", "italic", "underline", "strikethrough"].includes(of) ? `is-${of}` : "";
 }
 
-/** plain returns a line without any sequences, for searches and copies. */
-export function plain(line: string): string {
-  return pieces(line, 1)
-    .map((p) => p.text)
-    .join("");
+/** plain returns lines without any sequences, for copies. */
+export function plain(lines: string): string {
+  const text = (line: string) => pieces(line, 1).map((p) => p.text);
+  return lines
+    .split("\n")
+    .map((line) => text(line).join(""))
+    .join("\n");
 }
