@@ -212,13 +212,13 @@ test("with the keyboard alone, somebody reads the sections and runs it again wit
   await tabTo("Run again with changes", "button");
   await page.keyboard.press("Enter");
   await page.getByRole("dialog").waitFor();
-  await page.getByRole("dialog").getByLabel("n integer").focus();
+  await page.getByRole("dialog").getByLabel("n", { exact: true }).focus();
   await page.keyboard.press("Control+a");
   await page.keyboard.type("many");
   await page.keyboard.press("Enter");
   await page.getByText("This isn't an integer.").waitFor();
   await pictured(page, "run-again");
-  expect(await page.getByRole("dialog").getByLabel("n integer").getAttribute("aria-invalid")).toBe("true");
+  expect(await page.getByRole("dialog").getByLabel("n", { exact: true }).getAttribute("aria-invalid")).toBe("true");
   await page.keyboard.press("Control+a");
   await page.keyboard.type("2");
   await page.keyboard.press("Enter");

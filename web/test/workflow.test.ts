@@ -105,7 +105,7 @@ test("somebody sees why a release failed, and retries it from that step", async 
 
   // What was wrong is an input.
   await page.getByRole("button", { name: "Run again with changes" }).click();
-  await page.getByLabel("code integer").fill("0");
+  await page.getByLabel("code", { exact: true }).fill("0");
   await pictured(page, "workflow-again");
   await page.getByRole("button", { name: "Run", exact: true }).click();
   await page.locator('h1 ~ [data-status="succeeded"]').waitFor();

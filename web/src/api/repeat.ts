@@ -17,10 +17,12 @@ export function repeat(call: () => Promise<unknown>, every = 5_000): () => void 
   };
   const seen = () => void run();
   document.addEventListener("visibilitychange", seen);
+  window.addEventListener("online", seen);
   seen();
   return () => {
     ended = true;
     clearTimeout(timer);
     document.removeEventListener("visibilitychange", seen);
+    window.removeEventListener("online", seen);
   };
 }

@@ -30,6 +30,13 @@ export interface Wrong {
   warning: boolean;
 }
 
+/** A version of a tool with its files. */
+export interface Published {
+  version: number;
+  definition: string;
+  files: BuildFile[];
+}
+
 /** What another has saved meanwhile. */
 export interface Conflict {
   etag: string | undefined;
@@ -136,23 +143,24 @@ export class Draft {
     }
   }
 
-  async #fromTool(): Promise<boolean> {
-    let version: Schemas["VersionFiles"];
+  /** published reads the latest version of a tool; undefined if there is none. */
+  async published(tool: string): Promise<Published | undefined> {
     try {
-      version = await got(
-        api.GET("/projects/{project}/tools/{tool}/versions/{version}/files", {
-          params: { path: { project: this.project, tool: this.name, version: 0 } },
-        }),
-      );
+      const path = { project: this.project, tool, version: 0 };
+      const found = await got(api.GET("/projects/{project}/tools/{tool}/versions/{version}/files", { params: { path } }));
+      const version = found.version.version;
+      const address = (of: string) => at(this.project, "tools", tool, "versions", String(version), "files", of);
+      return { version, definition: found.definition, files: await this.#read(found.files ?? [], address) };
     } catch (error) {
-      if (error instanceof ProblemError && error.problem.status === 404) return false;
+      if (error instanceof ProblemError && error.problem.status === 404) return undefined;
       throw error;
     }
-    this.definition = version.definition;
-    this.base = version.version.version;
-    this.files = await this.#read(version.files ?? [], (path) =>
-      at(this.project, "tools", this.name, "versions", String(version.version.version), "files", path),
-    );
+  }
+
+  async #fromTool(): Promise<boolean> {
+    const latest = await this.published(this.name);
+    if (!latest) return false;
+    [this.definition, this.base, this.files] = [latest.definition, latest.version, latest.files];
     return true;
   }
 

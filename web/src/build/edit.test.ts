@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { apply, read, set, type Key } from "./edit";
+import { apply, read, rename, set, type Key } from "./edit";
 
 const text = `# what it is for
 name: check   # short
@@ -69,4 +69,13 @@ describe("a change keeps comments, order and the rest", () => {
   test("an empty file", () => expect(edited(["name"], "x", "")).toBe("name: x\n"));
   test("nothing to remove", () => expect(edited(["nothing", "there"], undefined)).toBe(text));
   test("what isn't YAML isn't changed", () => expect(set("a: [", ["a"], 1)).toBeUndefined());
+});
+
+test("a key gets another name where it is, with its comments", () => {
+  const text = "environment:\n  A: 1 # one\n  B: two\n";
+  expect(apply(text, rename(text, ["environment", "A"], "FIRST")!)).toBe("environment:\n  FIRST: 1 # one\n  B: two\n");
+  expect(apply("environment: {A: 1, B: 2}\n", rename("environment: {A: 1, B: 2}\n", ["environment", "B"], "C")!)).toBe(
+    "environment: {A: 1, C: 2}\n",
+  );
+  expect(rename(text, ["environment", "A"], "B")).toBeUndefined();
 });

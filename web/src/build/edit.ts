@@ -66,6 +66,16 @@ export function set(text: string, path: Key[], value: unknown): Change | undefin
   return change(text, likeBefore(text, before, isMap(doc.contents) && doc.contents.items.length === 0 ? "" : doc.toString(options)));
 }
 
+/** rename gives a key of a mapping another name. Its value, its place and its comments stay. */
+export function rename(text: string, path: Key[], name: string): Change | undefined {
+  const doc = parseDocument(text);
+  const map = doc.errors.length > 0 ? undefined : doc.getIn(path.slice(0, -1), true);
+  const keys = isMap(map) ? map.items.map((pair) => pair.key).filter((key) => isScalar(key)) : [];
+  const key = keys.find((k) => k.value === path.at(-1));
+  if (!key?.range || keys.some((k) => k.value === name)) return undefined;
+  return { from: key.range[0], to: key.range[1], insert: scalar(name, within(doc, path)) };
+}
+
 /**
  * likeBefore takes the lines that are the same before and after a change from the text as it was written: the library writes spaces its own way.
  * It needs as many lines in both; otherwise all lines are the library's.

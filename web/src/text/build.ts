@@ -18,7 +18,6 @@ export const build = {
   removeTitle: (name: string) => `Remove the draft of ${name}?`,
   removeBody: "What was saved and not published is gone then. Published versions stay.",
   removeFolder: "Its files in the folder are deleted.",
-  cancel: "Cancel",
   create: {
     title: "A new tool",
     name: "Name",
@@ -40,7 +39,10 @@ export const build = {
   addFile: "Add a file",
   addFileName: "Path of the new file",
   rename: "Rename",
+  pathTaken: "There is a file of this path already",
   removeFile: (path: string) => `Remove ${path}`,
+  removeFileTitle: (path: string) => `Remove the file ${path}?`,
+  removeFileBody: "What isn't saved of it is gone then. The saved one goes with the next save.",
   executable: "Executable",
   binary: "This file isn't text, or is too large for an editor. It is kept as it is.",
   definition: "Definition",
@@ -79,6 +81,7 @@ export const build = {
       .join(", "),
   panels: { run: "Run", test: "Test", publish: "Publish", problems: "Problems", graph: "Graph" },
   panel: "Try it",
+  splitter: "Height of the editors",
   run: {
     run: "Run",
     hint: "Run what stands here (Ctrl+Enter)",
@@ -186,6 +189,7 @@ export const build = {
     open: "Open the tool",
     moved: (now: number, base: number) =>
       `Version ${now} was published since you began from version ${base}. Look at the differences before you replace it.`,
+    unshown: "differs in whether it is executable, or isn't text",
     difference: (n: number) => `Difference to version ${n}`,
     invalid: "There are errors. Correct them first.",
   },

@@ -24,6 +24,8 @@ export const text = {
   product: "Mayfly",
   retry: "Try again",
   close: "Close",
+  cancel: "Cancel",
+  keep: "Keep it",
   loading: "Loading…",
   copy: "Copy",
   copied: "Copied",

@@ -30,8 +30,6 @@ export const settings = {
   names: { projects: "Projects", members: "Members", policy: "Policy", limits: "Limits", audit: "Audit log" } as Record<string, string>,
   noSection: "There is no such section",
   more: "Show more",
-  keep: "Keep it",
-  cancel: "Cancel",
 
   projects: {
     intro:

@@ -1,28 +1,29 @@
 import { expect, test } from "vitest";
+import { text } from "../text";
 import { fieldsOf, inputsOf, mapOf, placed, wrongIn, type Arg } from "./form";
 
 const arg = (type: Arg["type"], more: Partial<Arg> = {}): Arg => ({ name: "x", type, ...more });
-const say = (kind: string) => kind;
+const say = text.tools.form;
 
 test("the text of a field is checked by its type", () => {
   const cases: [Arg, string, string][] = [
     [arg("string"), "", ""],
-    [arg("string", { required: true }), "", "required"],
+    [arg("string", { required: true }), "", say.needs],
     [arg("string", { required: true, default: "a" }), "", ""],
     [arg("integer"), "123456789012345678901234567890", ""],
     [arg("integer"), "1e3", ""],
-    [arg("integer"), " ", "integer"],
-    [arg("integer"), "1.5", "integer"],
+    [arg("integer"), " ", say.integer],
+    [arg("integer"), "1.5", say.integer],
     [arg("number"), "-.5e-7", ""],
-    [arg("number"), "five", "number"],
+    [arg("number"), "five", say.number],
     [arg("array"), '["a", 1]', ""],
-    [arg("array"), "{}", "array"],
-    [arg("array"), "[", "json"],
+    [arg("array"), "{}", say.array],
+    [arg("array"), "1", say.array],
     [arg("object"), '{"a": {}}', ""],
-    [arg("object"), "[]", "object"],
-    [arg("object"), "null", "object"],
+    [arg("object"), "[]", say.object],
+    [arg("object"), "null", say.object],
   ];
-  for (const [a, text, wrong] of cases) expect([a.type, text, wrongIn(a, text, say)]).toEqual([a.type, text, wrong]);
+  for (const [a, typed, wrong] of cases) expect([a.type, typed, wrongIn(a, typed)]).toEqual([a.type, typed, wrong]);
 });
 
 test("what isn't changed isn't sent, and no digit is lost", () => {

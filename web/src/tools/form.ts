@@ -1,4 +1,5 @@
 import type { Problem, Schemas } from "../api/client";
+import { text as words } from "../text";
 
 export type Arg = Schemas["Arg"];
 
@@ -13,34 +14,39 @@ export function fieldsOf(args: Arg[], given: Record<string, unknown> = {}): Reco
   return Object.fromEntries(args.map((a) => [a.name, a.name in given ? textOf(given[a.name]) : textOf(a.default)]));
 }
 
-type Wrong = (kind: "required" | "integer" | "number" | "json" | "array" | "object", detail?: string) => string;
-
 /**
  * wrongIn returns what is wrong with the text of a field, or "". The server has the last word: it reads numbers more strictly than this, and has
  * integers of any size.
  */
-export function wrongIn(arg: Arg, text: string, say: Wrong): string {
-  if (text === "") return arg.required && arg.default === undefined ? say("required") : "";
+export function wrongIn(arg: Arg, text: string): string {
+  const say = words.tools.form;
+  if (text === "") return arg.required && arg.default === undefined ? say.needs : "";
   const trimmed = text.trim();
   switch (arg.type) {
     case "integer":
-      return /^[+-]?\d+$/.test(trimmed) || Number.isInteger(Number(trimmed || "x")) ? "" : say("integer");
+      return /^[+-]?\d+$/.test(trimmed) || Number.isInteger(Number(trimmed || "x")) ? "" : say.integer;
     case "number":
-      return Number.isFinite(Number(trimmed || "x")) ? "" : say("number");
+      return Number.isFinite(Number(trimmed || "x")) ? "" : say.number;
     case "array":
     case "object": {
       let value: unknown;
       try {
         value = JSON.parse(text);
       } catch (error) {
-        return say("json", error instanceof Error ? error.message : "");
+        return say.json(error instanceof Error ? error.message : "");
       }
       const array = Array.isArray(value);
-      if (arg.type === "array") return array ? "" : say("array");
-      return typeof value === "object" && value !== null && !array ? "" : say("object");
+      if (arg.type === "array") return array ? "" : say.array;
+      return typeof value === "object" && value !== null && !array ? "" : say.object;
     }
   }
   return "";
+}
+
+/** secretsOf returns the names of the secrets that a tool gets. */
+export function secretsOf(definition: Schemas["Definition"] | undefined): string[] {
+  const all = [...(definition?.environment ?? []), ...(definition?.volumes ?? [])];
+  return [...new Set(all.map((v) => v.secret).filter((s): s is string => Boolean(s)))].sort();
 }
 
 /**
