@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -61,12 +60,4 @@ func (c *Client) SetDraft(ctx context.Context, in, name, tag string, d *SetDraft
 // DeleteDraft removes a draft, if its ETag has tag; "" is any.
 func (c *Client) DeleteDraft(ctx context.Context, in, name, tag string) error {
 	return c.callWith(ctx, http.MethodDelete, draft(in, name), ifMatch(tag), nil, nil)
-}
-
-func ifMatch(tag string) http.Header {
-	header := http.Header{}
-	if tag != "" {
-		header.Set("If-Match", strconv.Quote(tag))
-	}
-	return header
 }
