@@ -14,7 +14,7 @@ type Draft struct {
 	Definition string    `json:"definition" doc:"the path of the definition among the files"`
 	ETag       string    `json:"etag" doc:"the ETag has it, in quotes: another one with other files"`
 	Changed    time.Time `json:"changed"`
-	ChangedBy  string    `json:"changed_by,omitempty" doc:"empty for files in a folder, which anybody may have changed"`
+	ChangedBy  string    `json:"changed_by,omitempty" doc:"empty for files in a folder, which anyone may have changed"`
 	Base       int       `json:"base" doc:"the version of the tool that it began from; 0 for none"`
 	Problem    string    `json:"problem,omitempty" doc:"why it, or one of its files, can't be read"`
 }
