@@ -234,6 +234,15 @@ func (c *Client) answer(resp *http.Response, out any) error {
 	return nil
 }
 
+// ifMatch is the header of a change of what has this tag; "" is any.
+func ifMatch(tag string) http.Header {
+	header := http.Header{}
+	if tag != "" {
+		header.Set("If-Match", strconv.Quote(tag))
+	}
+	return header
+}
+
 // project is the path of a project.
 func project(name string) string { return "/projects/" + url.PathEscape(name) }
 
@@ -418,11 +427,8 @@ func (c *Client) Secret(ctx context.Context, in, name string) (*SecretHistory, e
 
 // SetSecret sets a secret, or which tools may use it, if its ETag has tag; "" is any.
 func (c *Client) SetSecret(ctx context.Context, in, name, tag string, n *SetSecret) (*Secret, error) {
-	out, header := &Secret{}, http.Header{}
-	if tag != "" {
-		header.Set("If-Match", strconv.Quote(tag))
-	}
-	return out, c.callWith(ctx, http.MethodPut, project(in)+"/secrets/"+url.PathEscape(name), header, n, out)
+	out := &Secret{}
+	return out, c.callWith(ctx, http.MethodPut, project(in)+"/secrets/"+url.PathEscape(name), ifMatch(tag), n, out)
 }
 
 // DeleteSecret removes a secret.

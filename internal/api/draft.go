@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -15,7 +14,7 @@ type Draft struct {
 	Definition string    `json:"definition" doc:"the path of the definition among the files"`
 	ETag       string    `json:"etag" doc:"the ETag has it, in quotes: another one with other files"`
 	Changed    time.Time `json:"changed"`
-	ChangedBy  string    `json:"changed_by,omitempty" doc:"empty for files in a folder, which anybody may have changed"`
+	ChangedBy  string    `json:"changed_by,omitempty" doc:"empty for files in a folder, which anyone may have changed"`
 	Base       int       `json:"base" doc:"the version of the tool that it began from; 0 for none"`
 	Problem    string    `json:"problem,omitempty" doc:"why it, or one of its files, can't be read"`
 }
@@ -61,12 +60,4 @@ func (c *Client) SetDraft(ctx context.Context, in, name, tag string, d *SetDraft
 // DeleteDraft removes a draft, if its ETag has tag; "" is any.
 func (c *Client) DeleteDraft(ctx context.Context, in, name, tag string) error {
 	return c.callWith(ctx, http.MethodDelete, draft(in, name), ifMatch(tag), nil, nil)
-}
-
-func ifMatch(tag string) http.Header {
-	header := http.Header{}
-	if tag != "" {
-		header.Set("If-Match", strconv.Quote(tag))
-	}
-	return header
 }

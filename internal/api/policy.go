@@ -49,9 +49,9 @@ func (c *Client) DeletePolicy(ctx context.Context, in string, is int) error {
 
 // callIf is call for a version of something that may be another one by now; 0 is any.
 func (c *Client) callIf(ctx context.Context, method, path string, is int, in, out any) error {
-	header := http.Header{}
+	tag := ""
 	if is != 0 {
-		header.Set("If-Match", strconv.Quote(strconv.Itoa(is)))
+		tag = strconv.Itoa(is)
 	}
-	return c.callWith(ctx, method, path, header, in, out)
+	return c.callWith(ctx, method, path, ifMatch(tag), in, out)
 }

@@ -69,7 +69,7 @@ type gathering struct {
 func (g *gathering) add(dir, name string) {
 	p, ok := inside(dir, name)
 	if !ok {
-		g.s.complain("%s is left out: it is outside of the folder", name)
+		g.s.complain("%s is left out: it is outside the folder", name)
 		return
 	}
 	info, err := g.f.root.Stat(p)
@@ -140,7 +140,7 @@ func (g *gathering) find(dir, name string) string {
 	if definition.IsPath(name) {
 		p, ok := inside(dir, name)
 		if !ok {
-			g.s.complain("%s is left out: it is outside of the folder", name)
+			g.s.complain("%s is left out: it is outside the folder", name)
 			return ""
 		}
 		return p

@@ -1,7 +1,7 @@
 // Package drafts has the definitions in a folder of one's own as drafts of a server. A draft is the files that are there now: whoever changes them, also
 // with another program, changes the draft.
 //
-// The folder may have come from anywhere. Nothing outside of it is read or written, whatever links say; what isn't a file is never opened; and
+// The folder may have come from anywhere. Nothing outside it is read or written, whatever links say; what isn't a file is never opened; and
 // there is a bound to everything.
 package drafts
 
@@ -208,7 +208,7 @@ func (f *Folder) look() (text string, old bool) {
 	return string(sum.Sum(nil)), time.Since(newest) > settled
 }
 
-// forget forgets files that are no draft's any longer.
+// forget forgets files that no longer belong to a draft.
 func (f *Folder) forget(s *scan) {
 	for name := range f.with {
 		if !slices.Contains(s.names, name) {

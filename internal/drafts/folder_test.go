@@ -269,7 +269,7 @@ func TestWrite(t *testing.T) {
 			}
 		}
 	}
-	want["c/d/x"], want["a/run.sh*"] = "y", "chanGed" // it isn't named, so it may be anybody's
+	want["c/d/x"], want["a/run.sh*"] = "y", "chanGed" // it isn't named, so it may be anyone's
 	if got := r.disk(); !maps.Equal(got, want) {
 		t.Errorf("there is %q, want %q", got, want)
 	}

@@ -55,7 +55,7 @@ func TestOdd(t *testing.T) {
 	if !maps.Equal(files, map[string]string{"tool.yaml": plain, "b/x": "x", "inside": "x"}) || !strings.Contains(d.Problem, "is left out") {
 		t.Errorf("%q, %s", files, d.Problem)
 	}
-	if d, _ := r.get("c.yaml"); d.Problem != "../x.yaml is left out: it is outside of the folder" {
+	if d, _ := r.get("c.yaml"); d.Problem != "../x.yaml is left out: it is outside the folder" {
 		t.Errorf("%s", d.Problem)
 	}
 	before := r.disk()

@@ -186,7 +186,7 @@ func (w *writing) write(ctx context.Context, p string, one api.File) error {
 		err = out.Chmod(modeOf(old.Mode().Perm(), one.Executable))
 	}
 	if err == nil {
-		err = out.Sync() // it is what somebody has written, and there may be no other copy
+		err = out.Sync() // it is what someone has written, and there may be no other copy
 	}
 	return errors.Join(err, in.Close(), out.Close())
 }

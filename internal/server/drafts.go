@@ -24,7 +24,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// A draft is a bundle that may be wrong: what somebody writes before it is a version. Where drafts are is the business of a store.Drafts: the store
+// A draft is a bundle that may be wrong: what someone writes before it is a version. Where drafts are is the business of a store.Drafts: the store
 // of a team's server, or the files of a folder. The contents of a draft's files are in the archive in either case.
 
 func (s *Server) registerDrafts() {

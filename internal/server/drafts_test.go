@@ -37,9 +37,9 @@ func TestDrafts(t *testing.T) {
 	if _, err := c.Validate(ctx, "own", &broken.Bundle); err == nil {
 		t.Error("what is wrong is right")
 	}
-	mended := r.draftOfText(t, c, "bäckup.yaml", "image: busybox\ncommand: [echo]\n")
-	mended.Files = append(mended.Files, api.File{Path: "a/run.sh", Digest: mended.Files[0].Digest, Size: mended.Files[0].Size, Executable: true})
-	next, err := c.SetDraft(ctx, "own", name, d.ETag, mended)
+	repaired := r.draftOfText(t, c, "bäckup.yaml", "image: busybox\ncommand: [echo]\n")
+	repaired.Files = append(repaired.Files, api.File{Path: "a/run.sh", Digest: repaired.Files[0].Digest, Size: repaired.Files[0].Size, Executable: true})
+	next, err := c.SetDraft(ctx, "own", name, d.ETag, repaired)
 	if err != nil || next.ETag == d.ETag || len(next.Files) != 2 || next.Files[0].Path != "a/run.sh" || !next.Files[0].Executable || next.Base != 0 {
 		t.Fatalf("%+v, %v", next, err)
 	}

@@ -49,7 +49,7 @@ func TestSecretMeanwhile(t *testing.T) {
 	}
 }
 
-// TestRemoveSecretAsSeen has somebody remove a secret that was set again meanwhile.
+// TestRemoveSecretAsSeen has someone remove a secret that was set again meanwhile.
 func TestRemoveSecretAsSeen(t *testing.T) {
 	r := newRig(t)
 	c := r.client(t, RoleAdmin)

@@ -224,7 +224,7 @@ func (s *Server) register() {
 	s.registerDrafts()
 }
 
-// rest serves what is no operation: pages, if there are any.
+// rest serves what isn't an operation: pages, if there are any.
 func rest(pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if pages != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !strings.HasPrefix(r.URL.Path+"/", "/api/") {

@@ -230,7 +230,7 @@ func (b *bundled) subject(ctx context.Context, s *suite.Suite, n *api.NewRun, l 
 	if definition.IsPath(name) {
 		file = filepath.Join(b.dir, filepath.FromSlash(name))
 		if inside, err := filepath.Rel(b.root, file); err != nil || filepath.IsAbs(name) || !filepath.IsLocal(inside) {
-			return nil, wrong(shape.Quote(name)+" is outside of the folder of the tool's files", "name a file in it")
+			return nil, wrong(shape.Quote(name)+" is outside the folder of the tool's files", "name a file in it")
 		}
 		if info, err := os.Stat(file); err == nil && info.IsDir() {
 			file = filepath.Join(file, "tool.yaml")

@@ -57,8 +57,8 @@ func TestRefusedTests(t *testing.T) {
 		"a workflow":       {api.NewTest{File: "x_test.yaml"}, nil, "workflow: w\n" + one, "x_test.yaml:1:11", "no tests of workflows", "mayfly test"},
 		"no such tool":     {api.NewTest{File: "x_test.yaml"}, nil, "tool: other\n" + one, "x_test.yaml:1:7", "tool \"other\" is not among the files", "./tool.yaml"},
 		"no such path":     {api.NewTest{File: "x_test.yaml"}, nil, "tool: ./other.yaml\n" + one, "x_test.yaml:1:7", "is not among the files", "correct its path"},
-		"a path elsewhere": {api.NewTest{File: "x_test.yaml"}, nil, "tool: ../../etc/passwd\n" + one, "x_test.yaml:1:7", "is outside of the folder", "name a file in it"},
-		"an absolute path": {api.NewTest{File: "x_test.yaml"}, nil, "tool: /etc/passwd\n" + one, "x_test.yaml:1:7", "is outside of the folder", "name a file in it"},
+		"a path elsewhere": {api.NewTest{File: "x_test.yaml"}, nil, "tool: ../../etc/passwd\n" + one, "x_test.yaml:1:7", "is outside the folder", "name a file in it"},
+		"an absolute path": {api.NewTest{File: "x_test.yaml"}, nil, "tool: /etc/passwd\n" + one, "x_test.yaml:1:7", "is outside the folder", "name a file in it"},
 		"a wrong tool":     {api.NewTest{File: "x_test.yaml"}, nil, "tool: {imag: busybox}\n" + one, "x_test.yaml:1:8", "imag", `did you mean "image"?`},
 		"a wrong file": {api.NewTest{File: "x_test.yaml"}, func(n *api.NewRun) {
 			n.Bundle = r.files(t, "t.yaml", oneTool, "other.yaml", "imag: busybox\n", "x_test.yaml", "tool: ./other.yaml\n"+one)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Drafts keeps what is being written: files of a tool or workflow that are no version yet, and needn't be valid. The methods may be called from
+// Drafts keeps what is being written: files of a tool or workflow that aren't a version yet, and needn't be valid. The methods may be called from
 // several goroutines.
 type Drafts interface {
 	// SetDraft makes a draft, or replaces it, if the one that is there has the tag is; of nil is any, and "" is for no draft. It sets the time. The

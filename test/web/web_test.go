@@ -57,8 +57,11 @@ func TestPages(t *testing.T) {
 	c.Env = append(os.Environ(), "MAYFLY_CONTROL="+control.URL, "MAYFLY_BIN="+s.bin, "MAYFLY_HOME="+s.home(), "MAYFLY_DIR="+s.dir)
 	c.Stdout, c.Stderr = os.Stdout, os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
 	defer func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }() // a browser of a test that failed
-	if err := c.Run(); err != nil {
+	if err := c.Wait(); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,7 +14,7 @@ var topKey = lazyregexp.New(`(?m)^["']?([A-Za-z_]+)["']?[ \t]*:(?:[ \t]+([^\s#].
 const KindBytes = 256 << 10
 
 // KindOf says whether a text looks like a workflow or a tool: "workflow", "tool", or "" for neither. It goes by keys at the beginnings of lines, so that a
-// file that somebody is writing stays what it is while its YAML is wrong. Files of tests and of mocks are neither, nor are those of other programs
+// file that someone is writing stays what it is while its YAML is wrong. Files of tests and of mocks are neither, nor are those of other programs
 // with an image further down.
 func KindOf(text []byte) string {
 	keys := map[string][]byte{}
