@@ -88,6 +88,11 @@ func TestPrintOfSecrets(t *testing.T) {
 	if bytes.Equal(dev("c"), dev("d")) {
 		t.Error("the print of a request with secrets to mayfly dev is also that of another session")
 	}
+	for _, body := range []string{`{"Secrets":{}}`, `{"\u0073ecrets":{}}`, `{"ſecretS":{}}`} {
+		if bytes.Equal(printOf(first, []byte(body)), printOf(request("b", secureCookie, "c"), []byte(body))) {
+			t.Errorf("the print of %s is also that of another token", body)
+		}
+	}
 	for _, other := range []*http.Request{request("b", secureCookie, "c"), request("a", secureCookie, "d")} {
 		if bytes.Equal(printOf(first, secrets), printOf(other, secrets)) {
 			t.Error("the print of a request with secrets is also that of another token")
