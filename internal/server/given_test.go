@@ -84,6 +84,11 @@ func TestPrintOfSecrets(t *testing.T) {
 	if !bytes.Equal(s.printOf(first, secrets), s.printOf(request("a", "c"), secrets)) {
 		t.Error("the same request has another print")
 	}
+	for _, body := range []string{`{"Secrets":{}}`, `{"\u0073ecrets":{}}`, `{"ſecretS":{}}`} {
+		if bytes.Equal(s.printOf(first, []byte(body)), s.printOf(request("b", "c"), []byte(body))) {
+			t.Errorf("the print of %s is also that of another token", body)
+		}
+	}
 	for _, other := range []*http.Request{request("b", "c"), request("a", "d")} {
 		if bytes.Equal(s.printOf(first, secrets), s.printOf(other, secrets)) {
 			t.Error("the print of a request with secrets is also that of another token or session")

@@ -115,12 +115,28 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 func (s *Server) printOf(r *http.Request, data []byte) []byte {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s\n", r.Method, r.URL.RequestURI())
-	if bytes.Contains(data, []byte(`"secrets"`)) {
+	if mayHaveSecrets(data) {
 		session, _ := s.sessionOf(r)
-		fmt.Fprintf(sum, "%s\n%s\n", r.Header.Get("Authorization"), session)
+		fmt.Fprintf(sum, "%s
+%s
+", r.Header.Get("Authorization"), session)
 	}
 	sum.Write(data)
 	return sum.Sum(nil)
+}
+
+// mayHaveSecrets says whether a body has the field for secrets. JSON has several ways to write its name, and decoders take any case of it.
+func mayHaveSecrets(data []byte) bool {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return true
+	}
+	for name := range fields {
+		if strings.EqualFold(name, "secrets") {
+			return true
+		}
+	}
+	return false
 }
 
 // again answers a request with the answer that it has had before.
