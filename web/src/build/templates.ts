@@ -154,3 +154,9 @@ workflow:
     ],
   }),
 };
+
+/** isTest says whether a file is one of tests, by its name, as mayfly test does. */
+export const isTest = (path: string) => /(_test|\.test)\.ya?ml$|(^|\/)tests\.yaml$/.test(path);
+
+/** firstTest is what a file of tests begins with. */
+export const firstTest = (definition: string) => `tool: ${definition}\ntests:\n  - name: it works\n    expect: {exit_code: 0}\n`;

@@ -227,7 +227,6 @@ export const run = {
     how: "Ended",
     reason: "Reason",
     again: "tried again",
-    goesOn: "goes on",
     omitted: (n: number) => `${n} earlier attempts aren't shown.`,
     none: "No attempt yet",
     noneBody: "The first one begins when a runner takes the run.",

@@ -17,7 +17,6 @@ export const runners = {
   used: (what: string, used: string, of: string) => `${what}: ${used} of ${of} in use`,
   usedUnbounded: (what: string, used: string) => `${what}: ${used} in use, without a bound`,
   asked: "CPU, memory and disk are what the runs there ask for; what a tool doesn't set isn't counted.",
-  noLabels: "none",
   idle: "idle",
   others: (n: number) => (n === 1 ? "1 run of another project" : `${n.toLocaleString("en")} runs of other projects`),
   moreRuns: (n: number) => `${n.toLocaleString("en")} more`,

@@ -104,7 +104,6 @@ export const tools = {
     recent: "Latest runs",
     take: "Use its inputs",
     takeOf: (id: string) => `Use the inputs of the run ${id}`,
-    reset: "Empty the form",
   },
 
   runs: {
@@ -130,7 +129,6 @@ export const tools = {
     older: "Older versions",
     close: "Close the comparison",
     noNote: "–",
-    swap: "Swap",
     kind: { added: "added", removed: "removed", changed: "changed" } as Record<string, string>,
     mode: (mode: string) => (mode === "executable" ? "is now executable" : "is no longer executable"),
     omitted: (why: string) => `The contents differ: ${why}.`,

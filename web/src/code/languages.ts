@@ -50,6 +50,6 @@ export function languageOf(path: string, text: string): Extension {
     case "properties":
       return StreamLanguage.define(properties);
   }
-  if (/(^|\/)Dockerfile$/.test(path)) return StreamLanguage.define(dockerFile);
+  if (/(^|[/.])dockerfile$/i.test(path)) return StreamLanguage.define(dockerFile);
   return program ? languageOf(`x.${program}`, "") : [];
 }
