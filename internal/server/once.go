@@ -117,9 +117,7 @@ func (s *Server) printOf(r *http.Request, data []byte) []byte {
 	fmt.Fprintf(sum, "%s %s\n", r.Method, r.URL.RequestURI())
 	if mayHaveSecrets(data) {
 		session, _ := s.sessionOf(r)
-		fmt.Fprintf(sum, "%s
-%s
-", r.Header.Get("Authorization"), session)
+		fmt.Fprintf(sum, "%s\n%s\n", r.Header.Get("Authorization"), session)
 	}
 	sum.Write(data)
 	return sum.Sum(nil)
