@@ -1,4 +1,5 @@
 import { api, at, got, problemOf, ProblemError, send, type Problem, type Schemas } from "../api/client";
+import { several } from "../api/several";
 import { follow } from "../api/stream";
 
 /** A file of a draft. A file that isn't text, or is large, is kept as it is, and can't be edited here. */
@@ -178,15 +179,13 @@ export class Draft {
   }
 
   async #read(files: Schemas["File"][], address: (path: string) => string): Promise<BuildFile[]> {
-    return Promise.all(
-      files.map(async (f) => {
-        this.#known.add(f.digest);
-        const text = await this.#text(f, address(f.path));
-        const file = new BuildFile(f.path, text ?? "", !!f.executable, true);
-        if (text === undefined) file.binary = f;
-        return file;
-      }),
-    );
+    return several(files, async (f) => {
+      this.#known.add(f.digest);
+      const text = await this.#text(f, address(f.path));
+      const file = new BuildFile(f.path, text ?? "", !!f.executable, true);
+      if (text === undefined) file.binary = f;
+      return file;
+    });
   }
 
   /** Returns a file's text, or undefined for what isn't text or is too large for an editor. */

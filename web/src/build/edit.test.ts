@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { apply, read, rename, set, type Key } from "./edit";
+import { apply, read, readable, rename, set, type Key } from "./edit";
 
 const text = `# what it is for
 name: check   # short
@@ -78,4 +78,15 @@ test("a key gets another name where it is, with its comments", () => {
     "environment: {A: 1, C: 2}\n",
   );
   expect(rename(text, ["environment", "A"], "B")).toBeUndefined();
+});
+
+test("aliases that stand for nothing, or for too much, are no values and break nothing", () => {
+  const many = (of: string) => `[${Array(9).fill(of).join(", ")}]`;
+  const bomb = ["b: &b " + many("x"), "c: &c " + many("*b"), "d: &d " + many("*c"), "e: &e " + many("*d")].join("\n") + "\nargs: *e\n";
+  for (const wrong of ["image: *x\n", "<<: *x\nimage: a\n", "x: &x 5\n<<: *x\n", bomb]) {
+    expect(readable(wrong), wrong).toBe(false);
+    expect(read(wrong), wrong).toBe(undefined);
+    expect(set(wrong, ["image"], "b"), wrong).toBe(undefined);
+  }
+  for (const right of ["", "# nothing\n", "image: a\n", "x: &x {image: a}\n<<: *x\n"]) expect(readable(right), right).toBe(true);
 });

@@ -15,14 +15,19 @@ const options = { lineWidth: 0, flowCollectionPadding: false } as const;
 export function read(text: string, path: Key[] = []): unknown {
   const doc = parseDocument(text, { merge: true });
   if (doc.errors.length > 0) return undefined;
-  const node: unknown = path.length > 0 ? doc.getIn(path, true) : doc.contents;
-  if (isCollection(node) || isScalar(node) || isAlias(node)) return node.toJS(doc, { maxAliasCount: 100 });
-  return node ?? undefined;
+  try {
+    const node: unknown = path.length > 0 ? doc.getIn(path, true) : doc.contents;
+    if (isCollection(node) || isScalar(node) || isAlias(node)) return node.toJS(doc, { maxAliasCount: 100 });
+    return node ?? undefined;
+  } catch {
+    return undefined; // an alias of nothing, or aliases of more than memory has
+  }
 }
 
-/** readable says whether a text is YAML. */
+/** readable says whether a text is YAML that stands for values. */
 export function readable(text: string): boolean {
-  return parseDocument(text).errors.length === 0;
+  const doc = parseDocument(text, { merge: true });
+  return doc.errors.length === 0 && (doc.contents === null || read(text) !== undefined);
 }
 
 /**
@@ -30,8 +35,8 @@ export function readable(text: string): boolean {
  * stay as they are. It returns undefined for a text that can't be read.
  */
 export function set(text: string, path: Key[], value: unknown): Change | undefined {
+  if (!readable(text)) return undefined;
   const doc = parseDocument(text);
-  if (doc.errors.length > 0) return undefined;
   const before = doc.toString(options);
   const node = doc.getIn(path, true) as ParsedNode | undefined;
   // A plain value in place of another: only its own characters change.
