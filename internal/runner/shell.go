@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ func (r *Runner) shell(ctx context.Context, ask *api.OpenShell) {
 	case ctx.Err() != nil:
 		exit.Code, exit.Reason = run.ExitError, "the shell is ended: the runner ends"
 	case err != nil:
-		exit.Code, exit.Reason = run.ExitError, err.Error()
+		exit.Code, exit.Reason = run.ExitError, strings.TrimPrefix(err.Error(), "mayfly-shim: ")
 	}
 	saying, late := context.WithTimeout(lasting, telling)
 	defer late()
