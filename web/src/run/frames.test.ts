@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { exitIn, pieces } from "./shell";
+import { exitIn, pieces } from "./frames";
 
 describe("exitIn", () => {
   it("reads how a shell has ended, and nothing else", () => {
