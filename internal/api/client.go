@@ -41,11 +41,13 @@ type ClientOptions struct {
 
 // Client talks to a server. Its methods may be called from several goroutines. Close ends its idle connections.
 type Client struct {
-	base  *url.URL
-	opts  ClientOptions
-	http  *http.Client
-	close func()
-	now   func() time.Time
+	base *url.URL
+	opts ClientOptions
+	http *http.Client
+	// upgrading has no HTTP/2, over which there is no Upgrade, and passes connections on as they are.
+	upgrading *http.Client
+	close     func()
+	now       func() time.Time
 }
 
 // FingerprintError says that a server's certificate is another one than the one that is known.
@@ -99,7 +101,11 @@ func NewClient(o ClientOptions) (*Client, error) {
 			return nil
 		}
 	}
-	return &Client{base: base, opts: o, http: &http.Client{Transport: &stall.Transport{Base: t, After: quietTime, Err: errQuiet}}, close: t.CloseIdleConnections, now: time.Now}, nil
+	single := t.Clone() // before t adds HTTP/2 to its configuration of TLS
+	single.ForceAttemptHTTP2, single.HTTP2, single.DisableKeepAlives = false, nil, true
+	single.Protocols = &http.Protocols{}
+	single.Protocols.SetHTTP1(true)
+	return &Client{base: base, opts: o, upgrading: &http.Client{Transport: single}, http: &http.Client{Transport: &stall.Transport{Base: t, After: quietTime, Err: errQuiet}}, close: t.CloseIdleConnections, now: time.Now}, nil
 }
 
 func loopback(host string) bool {

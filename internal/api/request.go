@@ -17,8 +17,9 @@ type RunRequest struct {
 	Test  *NewTest `json:"test,omitempty" doc:"of a run of tests: what was asked for"`
 	Tests []string `json:"tests,omitempty" doc:"of a run of tests: the names of the tests that it carries out, in order"`
 
-	Set          map[string]string `json:"set,omitempty" doc:"what overrides the definition"`
-	GraceSeconds float64           `json:"grace_seconds" doc:"between TERM and KILL"`
+	Set           map[string]string `json:"set,omitempty" doc:"what overrides the definition"`
+	GraceSeconds  float64           `json:"grace_seconds" doc:"between TERM and KILL"`
+	KeepOnFailure bool              `json:"keep_on_failure,omitempty" doc:"whether the sandbox is kept for a while if the tool fails"`
 	Selection
 	Pool        string            `json:"pool"`
 	Runner      []string          `json:"runner,omitempty" doc:"labels that its runner must have"`

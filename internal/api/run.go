@@ -31,6 +31,8 @@ type NewRun struct {
 	Runner   []string          `json:"runner,omitempty" maxItems:"20" maxLength:"253" doc:"labels that a runner must have"`
 	Labels   map[string]string `json:"labels,omitempty" maxProperties:"50" doc:"labels of the run, for its readers; keys and values as in a tool"`
 	Priority int               `json:"priority,omitempty" minimum:"-100" maximum:"100" doc:"higher ones first, among those of the project"`
+	// KeepOnFailure has a runner keep the sandbox for a while, so that a shell can be opened in it.
+	KeepOnFailure bool `json:"keep_on_failure,omitempty" doc:"keep the sandbox for a while if the tool fails, for open-shell; for tools, not for workflows or tests"`
 	// Concurrency bounds how many runs of the project with its key run at once.
 	Concurrency *Concurrency `json:"concurrency,omitempty" doc:"how many runs with the same key run at once; for tools, not for workflows"`
 }
@@ -130,9 +132,11 @@ type Run struct {
 	AcceptedBy string    `json:"accepted_by"`
 	Started    time.Time `json:"started,omitzero" doc:"when a runner took it first"`
 	Finished   time.Time `json:"finished,omitzero"`
-	Events     int64     `json:"events" doc:"how many events it has so far; the last one has this number"`
-	Lines      int64     `json:"lines" doc:"how many lines it has printed so far, by their line breaks"`
-	Bytes      int64     `json:"bytes" doc:"the size of its events so far, as JSON"`
+	// KeptUntil is set while a runner keeps the sandbox of the run. Only get-run says so.
+	KeptUntil time.Time `json:"kept_until,omitzero" doc:"its sandbox is kept until then, unless it is removed before: open-shell opens a shell in it; only get-run has it"`
+	Events    int64     `json:"events" doc:"how many events it has so far; the last one has this number"`
+	Lines     int64     `json:"lines" doc:"how many lines it has printed so far, by their line breaks"`
+	Bytes     int64     `json:"bytes" doc:"the size of its events so far, as JSON"`
 	// LogRemoved is set for a run whose log the server has not kept.
 	LogRemoved time.Time `json:"log_removed,omitzero" doc:"when its events were removed, since the server keeps them for a limited time, or up to a size"`
 

@@ -23,6 +23,7 @@ const Protocol = 1
 //	                                           <-  Pulse
 //	GET  /runner/NAME/INSTANCE/contents/DIGEST ->  that an attempt needs which it holds
 //	PUT  /runner/NAME/INSTANCE/contents/DIGEST ->  an artifact, before the report with the result that names it
+//	GET  /runner/NAME/INSTANCE/shells/ID       ->  a WebSocket, for the shell that a message with this ID asks for
 type Hello struct {
 	Protocol int      `json:"protocol"`
 	Name     string   `json:"-"`
@@ -35,6 +36,10 @@ type Hello struct {
 	Key string `json:"key"`
 	// Tests says that it knows requests with tests. Another runner gets none: it has nothing to run of them.
 	Tests bool `json:"tests,omitempty"`
+	// Keeps says that it keeps sandboxes of failed tools, and opens shells in them. Another runner gets no runs that ask for that.
+	Keeps bool `json:"keeps,omitempty"`
+	// Kept are the sandboxes that it keeps now.
+	Kept []KeptRun `json:"kept,omitempty"`
 	// Holds are the attempts that it has from before, if it had lost its connection.
 	Holds []Holding `json:"holds,omitempty"`
 }
@@ -44,6 +49,12 @@ type Capacity struct {
 	CPU    float64 `json:"cpu,omitempty" doc:"processors"`
 	Memory int64   `json:"memory,omitempty" doc:"bytes"`
 	Disk   int64   `json:"disk,omitempty" doc:"bytes that runs may write"`
+}
+
+// KeptRun is a run whose sandbox a runner keeps.
+type KeptRun struct {
+	Run   string    `json:"run"`
+	Until time.Time `json:"until"`
 }
 
 // Session says how a runner keeps its attempts.
@@ -66,6 +77,8 @@ type Message struct {
 	Assign  *Assignment `json:"assign,omitempty"`
 	Cancel  *Holding    `json:"cancel,omitempty" doc:"end the attempt: TERM, and KILL after its grace"`
 	Drain   bool        `json:"drain,omitempty" doc:"take nothing new, and end when idle"`
+	Shell   *OpenShell  `json:"shell,omitempty" doc:"open a shell in a sandbox that is kept"`
+	Remove  string      `json:"remove,omitempty" doc:"remove the sandbox of this run that is kept"`
 	Alive   bool        `json:"alive,omitempty" doc:"shows that the connection works"`
 }
 

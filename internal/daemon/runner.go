@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,10 +35,12 @@ import (
 
 // carrier is how a runner carries runs out: the flags that mayfly server --with-runner and mayfly runner share.
 type carrier struct {
-	name   string
-	labels []string
-	slots  int
-	spool  string
+	name    string
+	labels  []string
+	slots   int
+	spool   string
+	keep    int
+	keepFor string
 	machine
 }
 
@@ -45,6 +48,8 @@ func (c *carrier) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.name, "name", "", "`NAME` of the runner; by default the machine's")
 	cmd.Flags().StringSliceVar(&c.labels, "label", nil, "`LABEL` of the runner, which runs may ask for; may be repeated")
 	cmd.Flags().StringVar(&c.spool, "spool-size", shape.FormatSize(runner.DefaultSpoolSize), "how much of what can't be sent to the server waits on the disk, as a `SIZE` such as 512Mi")
+	cmd.Flags().IntVar(&c.keep, "keep-sandboxes", defaultKept, "how many sandboxes of failed tools it keeps, of runs that ask for that, as a `NUMBER`; 0 keeps none")
+	cmd.Flags().StringVar(&c.keepFor, "keep-sandboxes-for", defaultKeptFor, "how long it keeps each, as a `TIME` such as 10m, at most 30m")
 	c.machine.add(cmd)
 	cmd.Flags().IntVar(&c.slots, "slots", 2*runtime.NumCPU(), "how many runs it carries out at once, as a `NUMBER`")
 }
@@ -75,6 +80,9 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 		one.Secrets, one.Sealer, one.Policy = c.Secrets, c.Sealer, carry.Policy.For(c.Tool).With(c.Policy.For(c.Tool))
 		return &testrun.Runner{Runner: &one}
 	}
+	if o.Keep, err = c.keeping(carry.Engine, filepath.Join(dir, "kept")); err != nil {
+		return o, err
+	}
 	if sweeper, ok := carry.Engine.(engine.Sweeper); ok {
 		o.Sweep = sweeper.Sweep
 	}
@@ -84,6 +92,28 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 		}
 	}
 	return o, nil
+}
+
+// These are how many sandboxes a runner keeps, and for how long, unless somebody says otherwise.
+const (
+	defaultKept    = 4
+	defaultKeptFor = "30m"
+)
+
+// keeping says which sandboxes a runner keeps. dir is for their names.
+func (c *carrier) keeping(e engine.Engine, dir string) (runner.Keep, error) {
+	if c.keep < 0 || c.keep > 100 {
+		return runner.Keep{}, fmt.Errorf("--keep-sandboxes %d is not between 0 and 100", c.keep)
+	}
+	during, err := time.ParseDuration(c.keepFor)
+	if err != nil || during <= 0 || during > api.MostKept {
+		return runner.Keep{}, fmt.Errorf("--keep-sandboxes-for %q is not a time of at most %s, such as 10m", c.keepFor, api.MostKept)
+	}
+	keeper, ok := e.(engine.Keeper)
+	if !ok {
+		return runner.Keep{}, nil // on this system, a run that asks for it waits for another runner
+	}
+	return runner.Keep{Engine: keeper, Most: c.keep, For: during, Dir: dir}, nil
 }
 
 // beside returns a runner of a server in this process. dir is for what it keeps.

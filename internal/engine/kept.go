@@ -44,6 +44,8 @@ type Terminal struct {
 	Columns, Rows uint16
 	// Resized receives new sizes: columns, rows.
 	Resized <-chan [2]uint16
+	// Gone is closed when the terminal is there no longer, which ends the shell; nil for a terminal that stays.
+	Gone <-chan struct{}
 	// Take is called when the shell has started. From then on all input is the shell's, including Ctrl-C.
 	Take func()
 }

@@ -165,8 +165,9 @@ func (e *Engine) Shell(id string, args []string, terminal *engine.Terminal, stre
 	defer stdio.close()
 	ask := wire.Shell{Args: args, Terminal: terminal != nil}
 	var resized <-chan [2]uint16
+	var gone <-chan struct{}
 	if terminal != nil {
-		ask.Columns, ask.Rows, resized = terminal.Columns, terminal.Rows, terminal.Resized
+		ask.Columns, ask.Rows, resized, gone = terminal.Columns, terminal.Rows, terminal.Resized, terminal.Gone
 	}
 	req, err := json.Marshal(ask)
 	if err != nil {
@@ -188,6 +189,8 @@ func (e *Engine) Shell(id string, args []string, terminal *engine.Terminal, stre
 		select {
 		case <-late:
 			return 0, process.Overdue("start a shell", since, []int{shimOf(conn)})
+		case <-gone:
+			return 0, errors.New("the shell is ended: its terminal is gone") // the shim ends it when the connection does
 		case size := <-resized:
 			_ = stdio.resize(size[0], size[1]) // a terminal with a wrong size still works
 		case reply := <-replies:

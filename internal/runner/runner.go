@@ -37,6 +37,8 @@ type Server interface {
 	Content(ctx context.Context, digest string) (io.ReadCloser, error)
 	// PutContent sends an artifact.
 	PutContent(ctx context.Context, digest string, content io.Reader) error
+	// Shell connects a shell that a message asks for.
+	Shell(ctx context.Context, id string) (api.ShellConn, error)
 }
 
 // Carriage is what carries out one run.
@@ -66,6 +68,7 @@ type Options struct {
 	SpoolSize int64
 	// Sweep, unless nil, removes what a runner that was killed has left on this machine.
 	Sweep func() error
+	Keep  Keep
 	Log   *slog.Logger
 	// Traces gets spans of attempts; nil for none.
 	Traces *trace.Tracer
@@ -76,6 +79,9 @@ type Runner struct {
 	o     Options
 	box   *secret.Box // opens secrets that the server seals for this process
 	spool *spool
+	kept  *keeping
+
+	beating sync.Mutex // a heartbeat says what is, so no earlier one may come after it
 
 	mu    sync.Mutex
 	holds map[api.Holding]*attempt
@@ -101,7 +107,11 @@ func New(o Options) (*Runner, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{o: o, box: box, spool: waiting, holds: map[api.Holding]*attempt{}, idle: make(chan struct{})}, nil
+	r := &Runner{o: o, box: box, spool: waiting, holds: map[api.Holding]*attempt{}, idle: make(chan struct{})}
+	if r.kept, err = newKeeping(o.Keep, o.Log, r.tellKept); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // attempt is one that this runner carries out.
@@ -123,12 +133,16 @@ func (r *Runner) Run(ctx context.Context) error {
 	// What runs is ended with a grace, and reported, after ctx has ended.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	shells, endShells := context.WithCancel(ctx)
 	defer func() {
+		endShells()
 		r.endAll()
 		giveUp := time.AfterFunc(lastReports, r.dropAll)
 		r.work.Wait()
 		giveUp.Stop()
+		r.kept.close()
 	}()
+	r.work.Go(r.kept.removeLeft)
 	if r.o.Sweep != nil {
 		sweeping, end := context.WithCancel(ctx)
 		defer end()
@@ -149,6 +163,10 @@ func (r *Runner) Run(ctx context.Context) error {
 			if m.Session != nil && !connected {
 				connected = true
 				r.work.Go(func() { r.beat(beats, time.Duration(m.Session.HeartbeatSeconds)*time.Second) })
+			}
+			if m.Shell != nil {
+				r.work.Go(func() { r.shell(shells, m.Shell) })
+				return nil
 			}
 			return r.take(working, m)
 		})
@@ -193,7 +211,7 @@ func final(err error) bool {
 func (r *Runner) hello() *api.Hello {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Capacity: r.o.Capacity, Key: r.box.Recipient(), Tests: true}
+	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Capacity: r.o.Capacity, Key: r.box.Recipient(), Tests: true, Keeps: r.kept.on(), Kept: r.kept.list()}
 	for hold := range r.holds {
 		h.Holds = append(h.Holds, hold)
 	}
@@ -207,6 +225,8 @@ func (r *Runner) take(ctx context.Context, m api.Message) error {
 		r.begin(ctx, m.Assign)
 	case m.Cancel != nil:
 		r.end(*m.Cancel, errAsked)
+	case m.Remove != "":
+		r.work.Go(func() { r.kept.removeRun(m.Remove) })
 	case m.Drain:
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -370,9 +390,16 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	allowed = allowed.Given(req.Given)
 	end := &ending{emit: emit}
 	defer end.release()
+	asked := req.KeepFor
+	if req.KeepFor, err = r.kept.begin(req.ID, asked); err != nil {
+		return failed(ctx, as.Run, err, emit)
+	}
 	result, err := r.o.Carry(Carriage{as.Tool, secrets, sealer, allowed}).Run(ctx, req, run.Watch{Emit: end.add, Kill: killed})
 	if err != nil {
 		r.o.Log.Debug("run", "run", as.Run, "error", err) // the result has it
+	}
+	if asked > 0 && !r.kept.end(as.Run, req.ID, result.KeptID, req.KeepFor) {
+		end.fail(result, result.Status, func(res *run.Result) { res.Kept, res.KeptID = false, "" })
 	}
 	if as.SealFor == "" {
 		result.Handed = nil // nobody could open it
@@ -636,22 +663,30 @@ func (r *Runner) beat(ctx context.Context, every time.Duration) {
 		}
 		// One that isn't answered is given up for the next one, which may get another connection: the lease is longer than two of them.
 		asking, cancel := context.WithTimeout(ctx, every)
-		pulse, err := r.o.Server.Heartbeat(asking, &api.Heartbeat{Hello: *r.hello()})
+		err := r.heartbeat(asking)
 		cancel()
-		if err != nil {
-			if ctx.Err() == nil {
-				r.o.Log.Warn("heartbeat", "error", err)
-			}
-			continue
-		}
-		for _, h := range pulse.Lost {
-			r.end(h, errDropped)
-		}
-		for _, h := range pulse.Cancel {
-			r.end(h, errAsked)
-		}
-		if pulse.Drain {
-			_ = r.take(ctx, api.Message{Drain: true}) // never fails
+		if err != nil && ctx.Err() == nil {
+			r.o.Log.Warn("heartbeat", "error", err)
 		}
 	}
+}
+
+// heartbeat says once which attempts the runner works on.
+func (r *Runner) heartbeat(ctx context.Context) error {
+	r.beating.Lock()
+	defer r.beating.Unlock()
+	pulse, err := r.o.Server.Heartbeat(ctx, &api.Heartbeat{Hello: *r.hello()})
+	if err != nil {
+		return err
+	}
+	for _, h := range pulse.Lost {
+		r.end(h, errDropped)
+	}
+	for _, h := range pulse.Cancel {
+		r.end(h, errAsked)
+	}
+	if pulse.Drain {
+		_ = r.take(ctx, api.Message{Drain: true}) // never fails
+	}
+	return nil
 }

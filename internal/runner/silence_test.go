@@ -29,7 +29,7 @@ func TestHeartbeatIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := silent{asked: make(chan struct{})}
-	r := &Runner{o: Options{Server: s, Log: slog.New(slog.DiscardHandler)}, box: box}
+	r := &Runner{o: Options{Server: s, Log: slog.New(slog.DiscardHandler)}, box: box, kept: &keeping{}}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {

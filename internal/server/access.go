@@ -173,8 +173,8 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	if !s.limitToken(c, who) {
 		return
 	}
-	if by.session {
-		if p := crossSite(c); p != nil {
+	if by.session || c.Operation().OperationID == shellOperation {
+		if p := crossSite(c, by); p != nil {
 			s.refuse(c, p)
 			return
 		}

@@ -84,6 +84,7 @@ func (s *Server) askedOfTool(ctx context.Context, r store.Run, data []byte, out 
 		return err
 	}
 	out.Bundle, out.Set, out.Secrets, out.GraceSeconds, out.Hidden = req.Asked.Bundle, req.Asked.Set, req.Given, req.Grace.Seconds(), hidden
+	out.KeepOnFailure = req.KeepFor > 0
 	given(req.Inputs, req.Environment, hidden, out)
 	if len(req.Shared) > 0 {
 		out.Shared = variables(req.Shared, hidden)

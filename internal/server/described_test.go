@@ -164,6 +164,9 @@ func fuzzAnswers(t *testing.T, o Options) {
 	order := slices.Clone(f.operates)
 	slices.SortStableFunc(order, func(a, b *huma.Operation) int { return rank(a) - rank(b) })
 	for _, op := range order {
+		if upgrades[op.OperationID] || op.OperationID == "remove-kept" {
+			continue // they need a runner that keeps a sandbox: test/server has one
+		}
 		status, err := f.send(t.Context(), op, f.valid(op))
 		if err != nil || status >= http.StatusBadRequest {
 			t.Errorf("%s: status %d, %v", f.valid(op), status, err)

@@ -184,13 +184,12 @@ func (d *dispatcher) send(l *line, m api.Message) bool {
 	}
 }
 
-// tell gives a message to a runner, if it is connected to this server.
-func (d *dispatcher) tell(runner string, m api.Message) {
+// tell gives a message to a runner, if it is connected to this server, and reports whether it is.
+func (d *dispatcher) tell(runner string, m api.Message) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if l := d.lines[runner]; l != nil {
-		d.send(l, m)
-	}
+	l := d.lines[runner]
+	return l != nil && d.send(l, m)
 }
 
 // drain has a runner take nothing new. It reports whether the runner is connected to this server, and hears it that way.

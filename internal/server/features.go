@@ -17,6 +17,8 @@ const (
 	needsTests = ownLabels + "tests"
 	// needsSecrets is for runs that were given secrets. An earlier server would take those of the project.
 	needsSecrets = ownLabels + "secrets"
+	// needsKeeping is for runs whose sandboxes are kept if they fail. An earlier runner would keep one until its end, and open no shell in it.
+	needsKeeping = ownLabels + "keeping"
 )
 
 // labelsOf are the labels of a runner, with those for what it and this server know.
@@ -24,6 +26,9 @@ func labelsOf(h *api.Hello) []string {
 	all := append(withoutOwn(h.Labels), needsSecrets)
 	if h.Tests {
 		all = append(all, needsTests)
+	}
+	if h.Keeps {
+		all = append(all, needsKeeping)
 	}
 	return all
 }

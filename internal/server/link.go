@@ -44,3 +44,10 @@ func (l *Link) Content(ctx context.Context, digest string) (io.ReadCloser, error
 func (l *Link) PutContent(ctx context.Context, digest string, content io.Reader) error {
 	return l.s.explain(l.s.archive.Put(ctx, digest, content), "content "+digest)
 }
+
+// Shell implements runner.Server.
+func (l *Link) Shell(_ context.Context, id string) (api.ShellConn, error) {
+	ours, theirs := api.ShellPipe()
+	_, err := l.s.shells.meet(l.holder(), id, ours)
+	return theirs, err
+}

@@ -17,7 +17,7 @@ import (
 )
 
 // streams are the operations whose answers last. Their time says nothing, so they are counted while they are open.
-var streams = map[string]bool{"follow-run": true, "follow-runs": true, "follow-drafts": true, "runner-messages": true}
+var streams = map[string]bool{"follow-run": true, "follow-runs": true, "follow-drafts": true, "runner-messages": true, "open-shell": true, "runner-shell": true}
 
 // transfers are the operations whose time is that of the client's line: it says nothing of the server either.
 var transfers = map[string]bool{

@@ -90,8 +90,15 @@ func (s *Server) describeRaw() {
 		if b, ok := raw[op.OperationID]; ok {
 			b.describe(op)
 		}
+		if upgrades[op.OperationID] {
+			delete(op.Responses, strconv.Itoa(http.StatusOK))
+			op.Responses[strconv.Itoa(http.StatusSwitchingProtocols)] = &huma.Response{Description: http.StatusText(http.StatusSwitchingProtocols) + " to a WebSocket"}
+		}
 	}
 }
+
+// upgrades are the operations that make a WebSocket of their request.
+var upgrades = map[string]bool{shellOperation: true, "runner-shell": true}
 
 // operations are those of a description, by address.
 func operations(doc *huma.OpenAPI) iter.Seq[*huma.Operation] {

@@ -99,6 +99,7 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, chan
 	row := repeated(ctx, old, "")
 	row.ID, row.Secrets = req.ID, sealed
 	needGiven(&row)
+	needKeeping(&row, req.Request)
 	if row.Request, err = s.keepRequest(ctx, req, secret); err != nil {
 		return nil, err
 	}

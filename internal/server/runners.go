@@ -230,6 +230,8 @@ func wrongHello(h *api.Hello) error {
 		wrong, remedy = fmt.Sprintf("%d slots are not between 1 and %d", h.Slots, mostHolds), fmt.Sprintf("start the runner with --slots from 1 to %d", mostHolds)
 	case len(h.Holds) > mostHolds:
 		wrong, remedy = fmt.Sprintf("the runner holds %d attempts; the most is %d", len(h.Holds), mostHolds), "update the runner"
+	case len(h.Kept) > mostKept || slices.ContainsFunc(h.Kept, func(k api.KeptRun) bool { return len(k.Run) > mostVersion }):
+		wrong, remedy = fmt.Sprintf("the runner keeps %d sandboxes; the most is %d", len(h.Kept), mostKept), fmt.Sprintf("start the runner with --keep-sandboxes from 0 to %d", mostKept)
 	case len(h.Version) > mostVersion:
 		wrong, remedy = fmt.Sprintf("the runner's version has %d bytes; the most is %d", len(h.Version), mostVersion), "update the runner"
 	case len(h.Labels) > mostLabels:
@@ -332,7 +334,7 @@ func (s *Server) restarted(c store.Claimed) (store.Ended, error) {
 // rowOf is a runner as the store knows it.
 func rowOf(holder string, h api.Hello) store.Runner {
 	pool, _, _ := strings.Cut(holder, "/")
-	return store.Runner{Holder: holder, Pool: pool, Name: shownRunner(holder), Version: h.Version, Labels: labelsOf(&h), Slots: h.Slots, Capacity: sizeOf(h.Capacity)}
+	return store.Runner{Holder: holder, Pool: pool, Name: shownRunner(holder), Version: h.Version, Labels: labelsOf(&h), Slots: h.Slots, Capacity: sizeOf(h.Capacity), Kept: keptOf(h.Kept)}
 }
 
 // saw keeps that a runner is there. One that is to drain is told so, and gets nothing.

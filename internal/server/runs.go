@@ -82,6 +82,9 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 		if len(n.Secrets) > 0 {
 			return nil, noneForWorkflows()
 		}
+		if n.KeepOnFailure {
+			return nil, noneKeptOfWorkflows()
+		}
 		return s.acceptWorkflow(ctx, project, n, *b, version)
 	}
 	if sel := n.Selection; sel.From != "" || sel.Only != "" || len(sel.Skip) > 0 {
@@ -108,6 +111,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	row := newRow(ctx, project, n, req.Tool.Name, l.kind(), version)
 	row.ID, row.Request, row.Limits, row.Secrets = req.ID, data, keyLimit(project, n.Concurrency), sealed
 	needGiven(&row)
+	needKeeping(&row, req)
 	if err := s.asks(ctx, &row, n.Tool, req.Tool); err != nil {
 		return nil, err
 	}
@@ -199,7 +203,11 @@ func request(project string, t *tool.Tool, n *api.NewRun) (*run.Request, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &run.Request{ID: run.NewID(), Tool: t, Project: project, Inputs: n.Inputs, Environment: env, Grace: grace(n)}, nil
+	req := &run.Request{ID: run.NewID(), Tool: t, Project: project, Inputs: n.Inputs, Environment: env, Grace: grace(n)}
+	if n.KeepOnFailure {
+		req.KeepFor = api.MostKept
+	}
+	return req, nil
 }
 
 // environment returns the variables of a request, by their names.
@@ -261,6 +269,10 @@ func (s *Server) getRun(ctx context.Context, in *struct {
 		return nil, s.explain(err, "run "+in.Run)
 	}
 	all, err := s.runsOf(ctx, []store.Run{r})
+	if err != nil {
+		return nil, s.explain(err, "run "+in.Run)
+	}
+	_, all[0].KeptUntil, err = s.keeperOf(ctx, r)
 	if err != nil {
 		return nil, s.explain(err, "run "+in.Run)
 	}

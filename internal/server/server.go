@@ -106,6 +106,7 @@ type Server struct {
 	queues      queues
 	live        *hub
 	streams     openStreams
+	shells      shells
 	keep        Keep
 
 	metrics    *metrics
@@ -151,7 +152,7 @@ func New(o Options) *Server {
 		lease: o.Lease, poll: o.Poll, keepAlive: keepAlive, deadlines: usualDeadlines, readAtOnce: usualAtOnce,
 		limits: o.Limits, limiter: newLimiter(), queues: queues{most: o.QueueSize, have: map[string]queueLength{}},
 		large: make(large, largeAtOnce), whole: make(chan struct{}, wholeAtOnce), coming: coming{pools: map[string]large{}},
-		streams: openStreams{of: map[string]int{}}, live: newHub(), flows: newFlows(),
+		streams: openStreams{of: map[string]int{}}, live: newHub(), flows: newFlows(), shells: shells{asked: map[string]*askedShell{}},
 		keep: o.Keep, compactor: newCompactor(),
 		mux: http.NewServeMux(), stop: func() {},
 
@@ -213,6 +214,7 @@ func (s *Server) register() {
 	s.registerResults()
 	s.registerRequests()
 	s.registerRunners()
+	s.registerShells()
 	s.registerTokens()
 	s.registerSessions()
 	s.registerStatistics()

@@ -74,8 +74,11 @@ func (s *Server) sessionCookie(r *http.Request, text string, age time.Duration) 
 
 // crossSite says why a request with a session isn't one of the server's own pages, or returns nil. What only reads may come from anywhere:
 // another page can't see the answer.
-func crossSite(c huma.Context) *api.Problem {
+func crossSite(c huma.Context, by credential) *api.Problem {
 	r, _ := humago.Unwrap(c)
+	if c.Operation().OperationID == shellOperation {
+		return crossSiteShell(r, by)
+	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return nil
 	}

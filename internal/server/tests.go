@@ -73,6 +73,7 @@ func wrongBesideTests(n *api.NewRun) error {
 		{"from", n.From != ""},
 		{"only", n.Only != ""},
 		{"skip", len(n.Skip) > 0},
+		{"keep_on_failure", n.KeepOnFailure},
 	} {
 		if one.given {
 			return wrongAt("body."+one.field, one.field+" is for runs of tools, and this is a run of tests", "leave it out; the tests have their own inputs and environment")

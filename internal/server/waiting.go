@@ -91,6 +91,9 @@ func unfulfilled(all []store.Runner, pool string, needs []string, size store.Siz
 		}
 		return text
 	}
+	if slices.Contains(missing, needsKeeping) {
+		return fmt.Sprintf("no runner of the pool %s%s keeps sandboxes; update one, start it with --keep-sandboxes, or leave keep_on_failure out", pool, withLabels(withoutOwn(needs)))
+	}
 	if slices.ContainsFunc(missing, isOwn) {
 		return fmt.Sprintf("no runner of the pool %s%s is of a version that can carry the run out; update one", pool, withLabels(withoutOwn(needs)))
 	}

@@ -29,9 +29,16 @@ type Runner struct {
 	Labels     []string
 	Slots      int
 	Capacity   Size
+	Kept       []Kept
 
 	// Runners sets these.
 	Busy   int
 	Drain  bool
 	Silent time.Duration // since its last sign of life, by the database's clock
+}
+
+// Kept is a run whose sandbox a runner keeps.
+type Kept struct {
+	Run   string    `json:"run"`
+	Until time.Time `json:"until"`
 }

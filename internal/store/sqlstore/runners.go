@@ -11,14 +11,14 @@ import (
 
 // AddRunner implements store.Runners.
 func (s *Store) AddRunner(ctx context.Context, r store.Runner) (drain bool, err error) {
-	return s.putRunner(ctx, r, `INSERT INTO runners (version, labels, slots, capacity, holder, pool, name, drain, seen) VALUES (?, ?, ?, ?, ?, ?, ?, 0, NOW)
-		ON CONFLICT (holder) DO UPDATE SET version = excluded.version, labels = excluded.labels, slots = excluded.slots, capacity = excluded.capacity, seen = excluded.seen
+	return s.putRunner(ctx, r, `INSERT INTO runners (version, labels, slots, capacity, kept, holder, pool, name, drain, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, NOW)
+		ON CONFLICT (holder) DO UPDATE SET version = excluded.version, labels = excluded.labels, slots = excluded.slots, capacity = excluded.capacity, kept = excluded.kept, seen = excluded.seen
 		RETURNING drain`, r.Pool, r.Name)
 }
 
 // SawRunner implements store.Runners.
 func (s *Store) SawRunner(ctx context.Context, r store.Runner) (drain bool, err error) {
-	return s.putRunner(ctx, r, `UPDATE runners SET version = ?, labels = ?, slots = ?, capacity = ?, seen = NOW WHERE holder = ? RETURNING drain`)
+	return s.putRunner(ctx, r, `UPDATE runners SET version = ?, labels = ?, slots = ?, capacity = ?, kept = ?, seen = NOW WHERE holder = ? RETURNING drain`)
 }
 
 // putRunner writes a runner's row. The first parameters of a statement are the same.
@@ -31,6 +31,12 @@ func (s *Store) putRunner(ctx context.Context, r store.Runner, statement string,
 	if err != nil {
 		return false, err
 	}
+	kept := []byte{}
+	if len(r.Kept) > 0 {
+		if kept, err = json.Marshal(r.Kept); err != nil {
+			return false, err
+		}
+	}
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
 		drain = false
 		return tx.rows(ctx, func(rows row) error {
@@ -38,7 +44,7 @@ func (s *Store) putRunner(ctx context.Context, r store.Runner, statement string,
 			err := rows.Scan(&at)
 			drain = at > 0
 			return err
-		}, statement, append([]any{r.Version, string(labels), r.Slots, string(capacity), r.Holder}, more...)...)
+		}, statement, append([]any{r.Version, string(labels), r.Slots, string(capacity), string(kept), r.Holder}, more...)...)
 	})
 	return drain, err
 }
@@ -48,9 +54,9 @@ func (s *Store) Runners(ctx context.Context, within time.Duration) ([]store.Runn
 	all := []store.Runner{}
 	err := s.read(ctx, func(rows row) error {
 		var r store.Runner
-		var labels, capacity string
+		var labels, capacity, kept string
 		var drain, silent int64
-		if err := rows.Scan(&r.Holder, &r.Pool, &r.Name, &r.Version, &labels, &r.Slots, &capacity, &drain, &silent, &r.Busy); err != nil {
+		if err := rows.Scan(&r.Holder, &r.Pool, &r.Name, &r.Version, &labels, &r.Slots, &capacity, &kept, &drain, &silent, &r.Busy); err != nil {
 			return err
 		}
 		if err := json.Unmarshal([]byte(labels), &r.Labels); err != nil {
@@ -61,10 +67,15 @@ func (s *Store) Runners(ctx context.Context, within time.Duration) ([]store.Runn
 				return fmt.Errorf("read the capacity of runner %s: %w", r.Name, err)
 			}
 		}
+		if kept != "" {
+			if err := json.Unmarshal([]byte(kept), &r.Kept); err != nil {
+				return fmt.Errorf("read what runner %s keeps: %w", r.Name, err)
+			}
+		}
 		r.Drain, r.Silent = drain > 0, time.Duration(silent)*time.Millisecond
 		all = append(all, r)
 		return nil
-	}, `SELECT holder, pool, name, version, labels, slots, capacity, drain, NOW - seen, (SELECT COUNT(*) FROM queue q WHERE q.runner = r.holder AND q.runner <> '')
+	}, `SELECT holder, pool, name, version, labels, slots, capacity, kept, drain, NOW - seen, (SELECT COUNT(*) FROM queue q WHERE q.runner = r.holder AND q.runner <> '')
 		FROM runners r WHERE seen > NOW - ? ORDER BY pool, name, seen`, within.Milliseconds())
 	return all, err
 }

@@ -39,8 +39,12 @@ func runners(t *testing.T, s Store) {
 	if !saw("default/b@1", "b") {
 		t.Error("it isn't told to drain")
 	}
-	if drain, err := s.SawRunner(ctx, store.Runner{Holder: "default/b@1", Version: "2"}); err != nil || !drain {
+	keeps := []store.Kept{{Run: "1", Until: time.Now().UTC().Add(time.Minute)}}
+	if drain, err := s.SawRunner(ctx, store.Runner{Holder: "default/b@1", Version: "2", Kept: keeps}); err != nil || !drain {
 		t.Errorf("a sign of life of one that drains: %t, %v", drain, err)
+	}
+	if all, err := s.Runners(ctx, lease); err != nil || len(all) != 2 || len(all[0].Kept) > 0 || !slices.Equal(all[1].Kept, keeps) {
+		t.Errorf("what they keep: %+v, %v", all, err)
 	}
 	if saw("default/b@2", "b") {
 		t.Error("the next process of its name is told to drain")

@@ -6,6 +6,7 @@ import { runners } from "./runners";
 import { runs } from "./runs";
 import { secrets } from "./secrets";
 import { settings } from "./settings";
+import { terminal } from "./terminal";
 import { tools } from "./tools";
 import { workflow } from "./workflow";
 
@@ -21,6 +22,7 @@ export const text = {
   settings,
   workflow,
   build,
+  terminal,
   product: "Mayfly",
   retry: "Try again",
   close: "Close",
