@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,15 +47,17 @@ func (s *site) fail(c *api.Client) *api.Run {
 	return got
 }
 
-// keptHere are the ids of the sandboxes that are kept on this machine.
-func (s *site) keptHere() (ids []string) {
+// keptHere are those of some runs whose sandboxes are kept. This machine may keep others, of other tests.
+func (s *site) keptHere(of ...string) (ids []string) {
 	s.t.Helper()
 	var all []engine.Kept
 	if err := json.Unmarshal([]byte(s.must("shell", "--json")), &all); err != nil {
 		s.t.Fatal(err)
 	}
 	for _, k := range all {
-		ids = append(ids, k.ID)
+		if slices.Contains(of, k.ID) {
+			ids = append(ids, k.ID)
+		}
 	}
 	return ids
 }
@@ -117,24 +120,25 @@ func waitUntil(t *testing.T, what string, done func() bool) {
 func TestShell(t *testing.T) {
 	t.Run("beside", func(t *testing.T) {
 		s := newSite(t)
-		s.useShell()
+		runs := s.useShell()
 		terminate(s.process) // ends
-		if kept := s.keptHere(); len(kept) > 0 {
+		if kept := s.keptHere(runs...); len(kept) > 0 {
 			t.Errorf("the server has left %q", kept)
 		}
 	})
 	t.Run("elsewhere", func(t *testing.T) {
 		s := newServer(t)
 		r := s.remote("r", "default", t.TempDir()).start()
-		s.useShell()
+		runs := s.useShell()
 		s.drain("r", r)
-		if kept := s.keptHere(); len(kept) > 0 {
+		if kept := s.keptHere(runs...); len(kept) > 0 {
 			t.Errorf("the runner has left %q", kept)
 		}
 	})
 }
 
-func (s *site) useShell() {
+// useShell returns the runs whose sandboxes were kept. A shell is open in the last one.
+func (s *site) useShell() (runs []string) {
 	t, c := s.t, s.client()
 	t.Helper()
 	s.write("failing.yaml", keptTool)
@@ -143,7 +147,7 @@ func (s *site) useShell() {
 	if left := time.Until(one.KeptUntil); left <= 0 || left > 30*time.Minute {
 		t.Errorf("it is kept until %s", one.KeptUntil)
 	}
-	if kept := s.keptHere(); len(kept) != 1 || kept[0] != one.ID {
+	if kept := s.keptHere(one.ID); len(kept) != 1 {
 		t.Errorf("kept are %q", kept)
 	}
 	sh := openShell(t, c, one.ID)
@@ -192,8 +196,8 @@ func (s *site) useShell() {
 	if !strings.Contains(last.exit.Reason, "the sandbox is removed") {
 		t.Errorf("a shell in a sandbox that is removed ends with %+v", last.exit)
 	}
-	if got, err := c.Run(t.Context(), "default", one.ID); err != nil || !got.KeptUntil.IsZero() || len(s.keptHere()) > 0 {
-		t.Errorf("after it is removed: %+v, %v, %q", got, err, s.keptHere())
+	if got, err := c.Run(t.Context(), "default", one.ID); err != nil || !got.KeptUntil.IsZero() || len(s.keptHere(one.ID)) > 0 {
+		t.Errorf("after it is removed: %+v, %v, %q", got, err, s.keptHere(one.ID))
 	}
 	var p *api.Problem
 	if _, err := c.Shell(t.Context(), "default", one.ID, api.ShellSize{Columns: 1, Rows: 1}); !errors.As(err, &p) || p.Reason != run.CodeNotKept {
@@ -213,6 +217,7 @@ func (s *site) useShell() {
 	open := openShell(t, c, again.ID) // it is open when the runner ends
 	open.types("echo o\"\"pen\n")
 	open.until("open")
+	return []string{one.ID, again.ID}
 }
 
 // TestKeptEnd has sandboxes end: when their time is up, when there are too many, and when a runner that was killed is started again.
@@ -229,19 +234,19 @@ func TestKeptEnd(t *testing.T) {
 	sh.types("echo o\"\"pen\n")
 	sh.until("open")
 	third := s.fail(c)
-	if kept := strings.Join(s.keptHere(), " "); strings.Contains(kept, second.ID) || !strings.Contains(kept, first.ID) || !strings.Contains(kept, third.ID) {
+	if kept := strings.Join(s.keptHere(first.ID, second.ID, third.ID), " "); strings.Contains(kept, second.ID) || !strings.Contains(kept, first.ID) || !strings.Contains(kept, third.ID) {
 		t.Errorf("of %s (used), %s and %s are kept: %s", first.ID, second.ID, third.ID, kept)
 	}
 	if err := process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = process.Wait()
-	if len(s.keptHere()) != 2 {
-		t.Fatalf("kept after the kill: %q", s.keptHere())
+	if kept := s.keptHere(first.ID, third.ID); len(kept) != 2 {
+		t.Fatalf("kept after the kill: %q", kept)
 	}
 	r.args = append(r.args, "--keep-sandboxes-for", "1s")
 	r.start()
-	waitUntil(t, "the next one removes what is left", func() bool { return len(s.keptHere()) == 0 })
+	waitUntil(t, "the next one removes what is left", func() bool { return len(s.keptHere(first.ID, third.ID)) == 0 })
 	waitUntil(t, "nothing of it is written down any longer", func() bool {
 		left, err := filepath.Glob(filepath.Join(data, "kept", "*"))
 		return err == nil && len(left) == 0
@@ -252,7 +257,7 @@ func TestKeptEnd(t *testing.T) {
 		return err == nil && strings.HasPrefix(waits.Waiting, "no runner of the pool other keeps sandboxes; update one")
 	})
 	short := s.fail(c)
-	waitUntil(t, "its time is up", func() bool { return len(s.keptHere()) == 0 })
+	waitUntil(t, "its time is up", func() bool { return len(s.keptHere(short.ID)) == 0 })
 	waitUntil(t, "the server knows", func() bool {
 		got, err := c.Run(t.Context(), "default", short.ID)
 		return err == nil && got.KeptUntil.IsZero()
