@@ -546,7 +546,7 @@ func (s *site) answers(find *searcher, runs []string) {
 	seen := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
 		op, ok := doc.Paths[path]["get"]
-		if !ok || op.OperationID == "follow-runs" { // it has no end, and its events are answers of list-runs
+		if !ok || strings.HasSuffix(path, "/live") { // it has no end, and its events are answers of the list
 			continue
 		}
 		for _, id := range runs {
