@@ -134,12 +134,12 @@ describe("what else happens meanwhile", () => {
   });
 
   test("hostile files and names", async () => {
-    const { page, wrong } = await signedIn({}, "/projects/default/build/hostile?template=shell");
+    const { page, wrong } = await signedIn({}, "/projects/default/build/hostile-draft?template=shell");
     const canary = '<img src=x onerror="window.canary=1"><script>window.canary=1</script>';
     await write(
       page,
       "Definition",
-      `name: hostile\ndescription: ${JSON.stringify(canary)}\nimage: ${JSON.stringify(canary)}\nscript: {file: script.sh}\nargs: [{name: who, description: ${JSON.stringify(canary)}, default: ${JSON.stringify(canary)}}]\n`,
+      `name: hostile-draft\ndescription: ${JSON.stringify(canary)}\nimage: ${JSON.stringify(canary)}\nscript: {file: script.sh}\nargs: [{name: who, description: ${JSON.stringify(canary)}, default: ${JSON.stringify(canary)}}]\n`,
     );
     await page.getByRole("button", { name: /error/ }).click();
     await write(page, "script.sh", `#!/bin/sh\necho '${canary}' "\u202e"\n`);
