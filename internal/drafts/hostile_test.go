@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -102,10 +103,11 @@ func TestOdd(t *testing.T) {
 	}
 }
 
-// TestNoOwn has a folder that can't be read, and one that can't be written.
+// TestNoOwn has a folder that can't be read, and one that can't be written. Root may do both, so it has another user run the test.
 func TestNoOwn(t *testing.T) {
 	if os.Getuid() == 0 {
-		t.Skip("root may")
+		asNobody(t)
+		return
 	}
 	r := open(t, map[string]string{"a/tool.yaml": plain, "b/tool.yaml": plain})
 	for dir, mode := range map[string]os.FileMode{"a": 0, "b": 0o500} {
@@ -124,10 +126,35 @@ func TestNoOwn(t *testing.T) {
 	}
 }
 
+// asNobody runs the test again as a user without rights, in a folder of that user.
+func asNobody(t *testing.T) {
+	t.Helper()
+	const nobody = 65534
+	dir, err := os.MkdirTemp("", "nobody-") // t.TempDir is in a folder that only root may enter
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	program := filepath.Join(dir, "test")
+	data, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(program, data, 0o755), os.Chown(dir, nobody, nobody)); err != nil { //nolint:gosec // another user executes it
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$", "-test.v")
+	c.Dir, c.Env = dir, append(os.Environ(), "TMPDIR="+dir)
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if out, err := c.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Errorf("as nobody: %v\n%s", err, out)
+	}
+}
+
 // TestOwner has root edit another user's file, which stays that one's, with its mode; except for ids that mean nobody.
 func TestOwner(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("only root may")
+		t.Skip("only root may give a file to another user (chown(2))")
 	}
 	r := open(t, map[string]string{"tool.yaml": plain})
 	file := filepath.Join(r.dir, "tool.yaml")
