@@ -117,7 +117,7 @@ func (f *devFlags) run(ctx context.Context, dir string, in io.Reader, out, errOu
 	if err := s.Start(ctx); err != nil {
 		return errors.Join(fmt.Errorf("start: %w", err), l.Close())
 	}
-	entry := s.NewEntry(token, devHosts(port)...)
+	entry := s.NewEntry(token, "127.0.0.1:"+port, "localhost:"+port)
 	invite := func() { fmt.Fprintf(out, "  http://127.0.0.1:%s%s?code=%s\n", port, server.EntryPath, entry.Code()) }
 	fmt.Fprintf(out, "The tools in %s are at\n", folder.Path())
 	invite()
@@ -149,15 +149,6 @@ func devStore(ctx context.Context, dir string) (*sqlstore.Store, store.Token, er
 		return nil, token, errors.Join(err, db.Close())
 	}
 	return db, token, nil
-}
-
-// devHosts are the hosts that requests name. Browsers leave out the port of HTTP.
-func devHosts(port string) []string {
-	hosts := []string{"127.0.0.1:" + port, "localhost:" + port}
-	if port == "80" {
-		hosts = append(hosts, "127.0.0.1", "localhost")
-	}
-	return hosts
 }
 
 // listen listens at a port of this machine only.
