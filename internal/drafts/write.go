@@ -94,8 +94,11 @@ func (f *Folder) RemoveDraft(_ context.Context, project, name string, is *string
 			w.gone = append(w.gone, p)
 		}
 	}
+	if err := w.commit(); err != nil {
+		return err // the draft is still there, with what it had
+	}
 	delete(f.with, name)
-	return w.commit()
+	return nil
 }
 
 // rootOf returns the folder that a draft's files are in.
