@@ -164,11 +164,11 @@ func (s *Server) setDraft(ctx context.Context, in *struct {
 		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "the request has If-Match and If-None-Match", "send one of them")
 	}
 	is, err := s.tag(ctx, in.DraftCondition, in.Project, in.Draft)
-	if in.IfNoneMatch != "" {
-		is = new("")
-	}
 	if err != nil {
 		return nil, s.explain(err, what)
+	}
+	if in.IfNoneMatch != "" {
+		is = new("")
 	}
 	b := in.Body.Bundle
 	slices.SortFunc(b.Files, func(x, y api.File) int { return strings.Compare(x.Path, y.Path) })
