@@ -18,6 +18,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
 // dev is mayfly dev over a folder, and a browser.
@@ -33,7 +34,7 @@ type dev struct {
 
 func newDev(t *testing.T, files map[string]string, flags ...string) *dev {
 	t.Helper()
-	d := &dev{site: &site{t: t, home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir(), log: &serverLog{}}, temp: t.TempDir()}
+	d := &dev{site: &site{t: t, home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir(), log: &testbed.Output{}}, temp: t.TempDir()}
 	d.loadImages()
 	for name, text := range files {
 		d.write(name, text)

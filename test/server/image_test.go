@@ -26,7 +26,7 @@ import (
 // TestServerImage starts the server of the image that make server-image writes, in a sandbox: as no root, with nothing in the image but
 // what it needs. TERM ends it with the status 0.
 func TestServerImage(t *testing.T) {
-	s := &site{t: t, home: t.TempDir(), dir: t.TempDir(), log: &serverLog{}}
+	s := &site{t: t, home: t.TempDir(), dir: t.TempDir(), log: &testbed.Output{}}
 	archive := filepath.Join(s.dir, "server.tar")
 	build := exec.Command("../../release/server-image.sh", testbed.Bin(t), archive)
 	if out, err := build.CombinedOutput(); err != nil {

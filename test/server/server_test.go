@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -35,31 +34,13 @@ type site struct {
 	flags           []string               // of the server
 	prepare         func(server *exec.Cmd) // before it starts, or nil
 	process         *exec.Cmd
-	log             *serverLog
+	log             *testbed.Output
 }
 
 // newSite starts a server with a runner, and logs in.
 func newSite(t *testing.T, flags ...string) *site {
 	t.Helper()
 	return newServer(t, append([]string{"--with-runner", "--name", "here"}, flags...)...)
-}
-
-// serverLog is what a server has logged so far.
-type serverLog struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *serverLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *serverLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // newServer starts a server without a runner, and logs in.
@@ -117,7 +98,7 @@ func (s *site) start() {
 		listen = strings.TrimPrefix(s.url, "https://")
 	}
 	s.process = s.mayfly(append([]string{"server", "--data", s.data, "--listen", listen}, s.flags...)...)
-	s.log = &serverLog{}
+	s.log = &testbed.Output{}
 	s.process.Stderr = s.log
 	if s.prepare != nil {
 		s.prepare(s.process)

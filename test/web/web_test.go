@@ -73,7 +73,7 @@ type site struct {
 	url      string
 	process  *exec.Cmd
 	ended    chan error
-	log      output
+	log      testbed.Output
 }
 
 func (s *site) data() string { return filepath.Join(s.dir, "data") }
@@ -159,22 +159,4 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = json.NewEncoder(w).Encode(map[string]string{"url": s.url, "token": strings.TrimSpace(string(token))}) // the test has its own time limits
-}
-
-// output is what a server has logged so far.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
 }
