@@ -258,3 +258,22 @@ test("the first load is small", async () => {
   );
   expect(bytes).toBeLessThanOrEqual(200 * 1024);
 });
+
+test("a group of a long log can be folded where it is shown", async () => {
+  await tool(
+    "grouped",
+    `awk 'BEGIN {for (i = 1; i <= 150000; i++) print i == 75001 ? "::group::middle" : i == 75020 ? "::endgroup::" : "line " i}'\n`,
+  );
+  const id = await start("grouped");
+  await ended(id);
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}#L75010`);
+  await page.getByText("line 75010", { exact: true }).waitFor();
+  await page.getByRole("button", { name: "middle" }).click();
+  await page.getByText("Show 19 lines").waitFor();
+  expect(await page.getByText("line 75010", { exact: true }).count()).toBe(0);
+  await page.getByText("line 75021", { exact: true }).waitFor();
+  // Nothing has looked through the whole log.
+  const asked = await page.evaluate(() => performance.getEntriesByType("resource").map((e) => e.name));
+  expect(asked.filter((a) => a.includes("find="))).toEqual([]);
+  expect(wrong).toEqual([]);
+});

@@ -7,6 +7,8 @@ const windowLines = 500;
 const mostWindows = 40;
 const mostTail = 5_000;
 const mostGroups = 2_000;
+/** Of a log of more lines, the groups are found where they are shown: to look through all of it would take the server longer than any line that somebody waits for. */
+const mostSearched = 100_000;
 
 type Event = Schemas["Event"];
 
@@ -67,7 +69,8 @@ export class Source {
       this.#skip = page.skip ?? 0;
       this.ready = true;
       this.version++;
-      void this.#findGroups();
+      if (this.total <= mostSearched) void this.#findGroups();
+      else this.#markShown(lines);
       this.#stop = follow(at(this.project, "runs", this.run, "events"), {
         after: () => this.#last,
         take: (events) => {
@@ -154,6 +157,7 @@ export class Source {
         if (parts) parts.push(part);
         else lines.set(part.line, [part]);
       }
+      if (this.total > mostSearched) this.#markShown(page.lines ?? []);
       // A window at the end of a run that goes on isn't whole yet.
       if (this.over || (n + 1) * windowLines <= page.total) this.#windows.set(n, lines);
       for (const old of this.#windows.keys()) {
@@ -208,6 +212,18 @@ export class Source {
   #end(line: number) {
     if (this.#open > 0) this.groups.set(this.#open, line);
     this.#open = 0;
+  }
+
+  /** Marks the groups of a window of a long log. A group whose end isn't there yet is open, and can't be folded. */
+  #markShown(lines: Part[]) {
+    for (const l of lines) {
+      const head = l.text.startsWith("::group::");
+      if (!head && !l.text.startsWith("::endgroup::")) continue;
+      let before = 0;
+      for (const [h, last] of this.groups) if (last === 0 && h < l.line && h > before) before = h;
+      if (before > 0 && l.line - before <= windowLines) this.groups.set(before, head ? l.line - 1 : l.line);
+      if (head && !this.groups.has(l.line) && this.groups.size < mostGroups) this.groups.set(l.line, 0);
+    }
   }
 
   /** Finds the groups of the part of the log that was there before the page. */
