@@ -26,11 +26,27 @@ func (s *Server) chunksOfLines(ctx context.Context, id string, first, last int64
 	return s.filled(ctx, id, func() ([]store.Chunk, error) { return s.store.ChunksOfLines(ctx, id, first, last, most) })
 }
 
+// chunksButOutput is store.Runs.ChunksButOutput with the data of those that are in the archive.
+func (s *Server) chunksButOutput(ctx context.Context, id string, after int64, most int) ([]store.Chunk, error) {
+	return s.filled(ctx, id, func() ([]store.Chunk, error) { return s.store.ChunksButOutput(ctx, id, after, most) })
+}
+
 // eachEvent calls take with the events of a run that there are, each a line of JSON, until it fails. Chunks may be put together or archived
 // meanwhile: each event comes once.
 func (s *Server) eachEvent(ctx context.Context, r store.Run, take func(line []byte) error) error {
+	return s.eachOf(ctx, r, s.chunks, take)
+}
+
+// eachButOutput is eachEvent, except that it leaves out most of the output without reading it.
+func (s *Server) eachButOutput(ctx context.Context, r store.Run, take func(line []byte) error) error {
+	return s.eachOf(ctx, r, s.chunksButOutput, take)
+}
+
+func (s *Server) eachOf(ctx context.Context, r store.Run, read func(ctx context.Context, id string, after int64, most int) ([]store.Chunk, error),
+	take func(line []byte) error,
+) error {
 	for after := int64(0); ; {
-		chunks, err := s.chunks(ctx, r.ID, after, page)
+		chunks, err := read(ctx, r.ID, after, page)
 		if err != nil {
 			return err
 		}
@@ -38,6 +54,10 @@ func (s *Server) eachEvent(ctx context.Context, r store.Run, take func(line []by
 			return s.gone(ctx, r, after)
 		}
 		for _, c := range chunks {
+			if c.Output && c.Bytes == 0 && c.First <= after+1 { // it was left out
+				after = c.Last
+				continue
+			}
 			lines, err := s.live.codec.decode(c, after)
 			if err != nil {
 				return &store.DamagedError{Run: r.ID, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}

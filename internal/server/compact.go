@@ -156,10 +156,10 @@ func (p *packer) add(c store.Chunk) error {
 		return &store.DamagedError{Run: p.run, First: c.First, Last: c.Last, Where: "the database", Err: err}
 	}
 	if p.of == 0 {
-		p.made = store.Chunk{First: c.First, FirstLine: c.FirstLine}
+		p.made = store.Chunk{First: c.First, FirstLine: c.FirstLine, Output: true}
 	}
 	p.text.Write(text)
-	p.made.Last, p.made.Lines, p.of = c.Last, p.made.Lines+c.Lines, p.of+1
+	p.made.Last, p.made.Lines, p.made.Output, p.of = c.Last, p.made.Lines+c.Lines, p.made.Output && c.Output, p.of+1
 	if p.text.Len() >= fullChunk {
 		return p.flush()
 	}

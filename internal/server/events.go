@@ -44,7 +44,7 @@ const (
 type lines struct {
 	text   []byte
 	ends   []int   // where in the text the line of each event ends
-	breaks []int64 // how many line breaks the output of each event has
+	breaks []int64 // how many line breaks each event has, or -1 if it is not output
 }
 
 func (l *lines) add(line []byte, breaks int64) {
@@ -59,7 +59,7 @@ func (l *lines) addEvent(e run.Event, id string, seq int64) error {
 	if err != nil {
 		return fmt.Errorf("event %d of run %s: %w", seq, id, err)
 	}
-	breaks := int64(0)
+	breaks := int64(-1)
 	if e.Log != nil {
 		breaks = int64(bytes.Count(e.Log.Bytes(), []byte("\n")))
 	}
@@ -81,7 +81,7 @@ func linesOf(id string, events []run.Event, before int64) (all lines, err error)
 func (c *codec) chunk(l lines, first int64) store.Chunk {
 	var head store.Chunk
 	at, begin := &head, 0
-	at.First, at.Last = first, first-1
+	at.First, at.Last, at.Output = first, first-1, true
 	end := func(to int) {
 		const usual = 4 // times smaller
 		at.Bytes, at.Data = int64(to-begin), c.enc.EncodeAll(l.text[begin:to], make([]byte, 0, (to-begin)/usual+64))
@@ -89,10 +89,11 @@ func (c *codec) chunk(l lines, first int64) store.Chunk {
 	}
 	for i, to := range l.ends {
 		at.Last++
-		at.Lines += l.breaks[i]
+		at.Lines += max(0, l.breaks[i])
+		at.Output = at.Output && l.breaks[i] >= 0
 		if to-begin >= fullChunk && i < len(l.ends)-1 {
 			end(to)
-			at.Next = &store.Chunk{First: at.Last + 1, Last: at.Last}
+			at.Next = &store.Chunk{First: at.Last + 1, Last: at.Last, Output: true}
 			at = at.Next
 		}
 	}

@@ -402,6 +402,9 @@ func TestDamaged(t *testing.T) {
 	if err := s.eachEvent(t.Context(), one, func([]byte) error { return nil }); !errors.As(err, &d) || !strings.Contains(err.Error(), "events 41 to 80 are missing") {
 		t.Errorf("without a chunk: %v", err)
 	}
+	if err := s.eachButOutput(t.Context(), one, func([]byte) error { return nil }); !errors.As(err, &d) || !strings.Contains(err.Error(), "events 41 to 80 are missing") {
+		t.Errorf("without a chunk of output: %v", err)
+	}
 	if err := s.compactRun(t.Context(), smallChunks{run: "run-1"}); err != nil {
 		t.Error(err)
 	}
@@ -416,6 +419,18 @@ func TestDamaged(t *testing.T) {
 	bad[len(bad)/2] ^= 1
 	damage(`UPDATE chunks SET data = ? WHERE run = 'run-1' AND first = 41`, bad)
 	says("a bit in the database", "the database")
+	// Who asks for other events doesn't read output.
+	results := 0
+	err = s.eachButOutput(t.Context(), one, func(line []byte) error {
+		e, err := ofType(run.TypeResult, line)
+		if e != nil {
+			results++
+		}
+		return err
+	})
+	if err != nil || results != 1 {
+		t.Errorf("beside the output are %d results, %v", results, err)
+	}
 	// Others are moved all the same.
 	if err := s.archiveLogs(t.Context()); err != nil {
 		t.Fatal(err)

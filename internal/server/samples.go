@@ -64,7 +64,7 @@ func (s *Server) runMetrics(ctx context.Context, in *struct {
 	return &body[api.Metrics]{Body: api.Metrics{Samples: all.samples}}, nil
 }
 
-// wholeAtOnce is how many requests look through all events of a run at once; others wait. Of a long run that takes seconds, and a processor.
+// wholeAtOnce is how many requests look through all events of a run at once; others wait. Of a run with much beside its output that takes seconds, and a processor.
 // Downloads aren't among them: they go as fast as the client reads.
 const wholeAtOnce = 4
 
@@ -85,7 +85,7 @@ func (s *Server) readEvents(ctx context.Context, project, id, kind string, take 
 	if !r.LogRemoved.IsZero() {
 		return r, logRemoved(r)
 	}
-	err = s.eachEvent(ctx, r, func(line []byte) error {
+	err = s.eachButOutput(ctx, r, func(line []byte) error {
 		e, err := ofType(kind, line)
 		if e != nil {
 			take(e)

@@ -149,6 +149,7 @@ type Chunk struct {
 	FirstLine   int64 // the line that it begins in, from 1; the store sets it
 	Lines       int64 // how many lines end in it
 	LastOfRun   bool  // there is none after it; ChunksOfLines sets it
+	Output      bool  // all of its events are output; those of an older version say false
 	Bytes       int64 // the size of the events before compression
 	Data        []byte
 
@@ -184,6 +185,8 @@ type Runs interface {
 	Request(ctx context.Context, project, id string) ([]byte, error)
 	// Chunks returns the chunks with events after a number, in order, until they have more than most bytes in all.
 	Chunks(ctx context.Context, id string, after int64, most int) ([]Chunk, error)
+	// ChunksButOutput is Chunks, except that those with Output come without their data and with Bytes 0: most of a long run is output.
+	ChunksButOutput(ctx context.Context, id string, after int64, most int) ([]Chunk, error)
 	// ChunksOfLines returns the chunks that have a part of the lines from first to last, in order, until they have more than most
 	// bytes in all.
 	ChunksOfLines(ctx context.Context, id string, first, last int64, most int) ([]Chunk, error)

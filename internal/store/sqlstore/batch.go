@@ -81,7 +81,7 @@ var (
 	newAnswers = kindOf(`INSERT OR FAIL INTO answers (token, idempotency_key, print, body, created) VALUES `, `(?, ?, ?, ?, NOW)`,
 		fmt.Sprintf(` ON CONFLICT (token, idempotency_key) DO UPDATE SET print = excluded.print, body = excluded.body, created = excluded.created
 		WHERE answers.created <= NOW - %d`, store.AnswersKept.Milliseconds()), errTaken)
-	newChunks   = kindOf(`INSERT OR FAIL INTO chunks (run, first, last, first_line, lines, bytes, data, checksum, object, at, size) VALUES `, marks(11), ``, nil)
+	newChunks   = kindOf(`INSERT OR FAIL INTO chunks (run, first, last, first_line, lines, bytes, data, checksum, object, at, size, output) VALUES `, marks(12), ``, nil)
 	newResults  = kindOf(`INSERT OR FAIL INTO results (run, result) VALUES `, marks(2), ``, nil)
 	endedRuns   = kindOf(endColumns, endRow, end, store.ErrOver)
 	endedInFull = &kind{statementsFor(endColumns, endRow, end+` RETURNING runs.id, runs.project, runs.tool, runs.kind, runs.parent, runs.step, runs.attempt,

@@ -17,12 +17,23 @@ func insertChunk(tx *tx, id string, c *store.Chunk) {
 	if c.Object != "" || data == nil {
 		data = []byte{}
 	}
-	tx.add(newChunks, id, c.First, c.Last, c.FirstLine, c.Lines, c.Bytes, data, sum, c.Object, c.At, c.Size)
+	output := 0
+	if c.Output {
+		output = 1
+	}
+	tx.add(newChunks, id, c.First, c.Last, c.FirstLine, c.Lines, c.Bytes, data, sum, c.Object, c.At, c.Size, output)
 }
 
 // Chunks implements store.Runs.
 func (s *Store) Chunks(ctx context.Context, id string, after int64, most int) ([]store.Chunk, error) {
-	return s.chunks(ctx, id, most, `run = ? AND last > ?`, func(last store.Chunk) []any {
+	return s.chunks(ctx, id, most, whole, `run = ? AND last > ?`, func(last store.Chunk) []any {
+		return []any{id, max(after, last.Last)}
+	})
+}
+
+// ChunksButOutput implements store.Runs.
+func (s *Store) ChunksButOutput(ctx context.Context, id string, after int64, most int) ([]store.Chunk, error) {
+	return s.chunks(ctx, id, most, butOutput, `run = ? AND last > ?`, func(last store.Chunk) []any {
 		return []any{id, max(after, last.Last)}
 	})
 }
@@ -32,7 +43,7 @@ func (s *Store) ChunksOfLines(ctx context.Context, id string, first, last int64,
 	// The index by the last line finds the first chunk, however many there are before it.
 	const where = `run = ? AND first >= (SELECT first FROM chunks WHERE run = ? AND first_line + lines >= ? ORDER BY first_line + lines, first LIMIT 1)
 		AND first_line <= ? AND last > ?`
-	chunks, err := s.chunks(ctx, id, most, where, func(c store.Chunk) []any {
+	chunks, err := s.chunks(ctx, id, most, whole, where, func(c store.Chunk) []any {
 		return []any{id, id, first, last, c.Last}
 	})
 	if err != nil || len(chunks) == 0 {
@@ -46,20 +57,28 @@ func (s *Store) ChunksOfLines(ctx context.Context, id string, first, last int64,
 // errCompacted says that chunks were replaced while they were read.
 var errCompacted = errors.New("the chunks were replaced while they were read")
 
+// What chunks reads of each: all, or of those that have only output no more than which events they are.
+const (
+	whole     = `bytes, data, checksum, object, at, size`
+	butOutput = `CASE output WHEN 1 THEN 0 ELSE bytes END, CASE output WHEN 1 THEN NULL ELSE data END, CASE output WHEN 1 THEN -1 ELSE checksum END,
+		CASE output WHEN 1 THEN '' ELSE object END, at, size`
+)
+
 // chunks returns chunks until they have more than most bytes. from returns the parameters for those after one.
-func (s *Store) chunks(ctx context.Context, id string, most int, where string, from func(after store.Chunk) []any) ([]store.Chunk, error) {
+func (s *Store) chunks(ctx context.Context, id string, most int, columns, where string, from func(after store.Chunk) []any) ([]store.Chunk, error) {
 	for {
-		chunks, err := s.chunksOnce(ctx, id, most, where, from)
+		chunks, err := s.chunksOnce(ctx, id, most, columns, where, from)
 		if !errors.Is(err, errCompacted) {
 			return chunks, err
 		}
 	}
 }
 
-func (s *Store) chunksOnce(ctx context.Context, id string, most int, where string, from func(after store.Chunk) []any) ([]store.Chunk, error) {
+func (s *Store) chunksOnce(ctx context.Context, id string, most int, columns, where string, from func(after store.Chunk) []any) ([]store.Chunk, error) {
 	// A query doesn't end where there are enough bytes, so the first one asks for no more chunks than have them if they have their usual
 	// size. They may be smaller, so the next ones ask for more.
 	const usual, mostAtOnce = 64 << 10, 64
+	const leftOut = 200 // what a chunk without its data takes
 	page := max(1, min(mostAtOnce, most/usual+1))
 	var chunks []store.Chunk
 	var last store.Chunk
@@ -67,7 +86,7 @@ func (s *Store) chunksOnce(ctx context.Context, id string, most int, where strin
 		n := 0
 		err := s.read(ctx, func(rows row) error {
 			var c store.Chunk
-			err := rows.Scan(&c.First, &c.Last, &c.FirstLine, &c.Lines, &c.Bytes, &c.Data, &c.Checksum, &c.Object, &c.At, &c.Size)
+			err := rows.Scan(&c.First, &c.Last, &c.FirstLine, &c.Lines, &c.Output, &c.Bytes, &c.Data, &c.Checksum, &c.Object, &c.At, &c.Size)
 			n++
 			if err != nil || size > int64(most) {
 				return err // the page has more than was asked for
@@ -79,8 +98,11 @@ func (s *Store) chunksOnce(ctx context.Context, id string, most int, where strin
 				err = c.Check(id)
 			}
 			chunks, last, size = append(chunks, c), c, size+c.Bytes
+			if c.Output && c.Bytes == 0 {
+				size += leftOut
+			}
 			return err
-		}, `SELECT first, last, first_line, lines, bytes, data, checksum, object, at, size FROM chunks WHERE `+where+` ORDER BY first LIMIT ?`, append(from(last), page)...)
+		}, `SELECT first, last, first_line, lines, output, `+columns+` FROM chunks WHERE `+where+` ORDER BY first LIMIT ?`, append(from(last), page)...)
 		if err != nil || n < page {
 			return chunks, err
 		}

@@ -100,6 +100,52 @@ func following(t *testing.T, s Store) {
 	}
 }
 
+// butOutput reads the chunks of a run without those that have only output, as they were reported and in the archive.
+func butOutput(t *testing.T, s Store) {
+	c := claimed(t, s, "a", lease)
+	r := report(c, 1, 6, "")
+	r.Ended = ended(run.Succeeded)
+	r.Encode = func(int64) (store.Chunk, error) {
+		third := store.Chunk{First: 5, Last: 6, Bytes: 30, Data: []byte("third")}
+		second := store.Chunk{First: 3, Last: 4, Lines: 2, Bytes: 20, Data: []byte("second"), Output: true, Next: &third}
+		return store.Chunk{First: 1, Last: 2, Lines: 4, Bytes: 10, Data: []byte("first"), Next: &second}, nil
+	}
+	if _, err := s.Report(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	check := func(after int64, wants string) {
+		t.Helper()
+		chunks, err := s.ChunksButOutput(t.Context(), "a", after, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, c := range chunks {
+			got += fmt.Sprintf("%d-%d %v %d %s%s; ", c.First, c.Last, c.Output, c.Bytes, c.Data, c.Object)
+		}
+		if got != wants {
+			t.Errorf("after %d: got %s; want %s", after, got, wants)
+		}
+	}
+	check(0, "1-2 false 10 first; 3-4 true 0 ; 5-6 false 30 third; ")
+	check(2, "3-4 true 0 ; 5-6 false 30 third; ")
+	chunks, err := s.Chunks(t.Context(), "a", 0, 1<<20)
+	if err != nil || len(chunks) != 3 || !chunks[1].Output || string(chunks[1].Data) != "second" || chunks[1].Bytes != 20 {
+		t.Fatalf("all chunks: %+v, %v", chunks, err)
+	}
+	time.Sleep(2 * time.Millisecond)
+	if id, err := s.ClaimLog(t.Context(), "me", 0, lease); err != nil || id != "a" {
+		t.Fatalf("claimed %q, %v", id, err)
+	}
+	for i := range chunks {
+		chunks[i].Object, chunks[i].At, chunks[i].Size = "x", int64(i), 1
+	}
+	if err := s.KeepLog(t.Context(), "a", "me", 3, chunks); err != nil {
+		t.Fatal(err)
+	}
+	check(0, "1-2 false 10 x; 3-4 true 0 ; 5-6 false 30 x; ")
+}
+
 func keepLog(t *testing.T, s Store) {
 	ctx := t.Context()
 	accept(t, s, newRun("waits"))

@@ -100,6 +100,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"WorkflowBreaksOff": workflowBreaksOff,
 		"Compact":           compact,
 		"Following":         following,
+		"ButOutput":         butOutput,
 		"KeepLog":           keepLog,
 		"LogClaimsAtOnce":   logClaimsAtOnce,
 		"DropLogs":          dropLogs,
