@@ -62,7 +62,7 @@ func (p *pages) has(name string) bool {
 func (p *pages) serveFile(w http.ResponseWriter, r *http.Request, name string) {
 	h := w.Header()
 	h.Set("Content-Type", typeOf(name))
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Cache-Control", "max-age=3600") // browsers ask for the icon again whenever the address changes
 	if strings.HasPrefix(name, hashed) {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}

@@ -44,11 +44,11 @@ func TestHandler(t *testing.T) {
 		"/projects/a%2F..%2Fb/x": {200, "text/html; charset=utf-8", "no-store"},
 		"/index.html":            {200, "text/html; charset=utf-8", "no-store"},
 		"/placeholder.html":      {200, "text/html; charset=utf-8", "no-store"},
-		"/icon.svg":              {200, "image/svg+xml", "no-cache"},
-		"/licenses.txt":          {200, "text/plain; charset=utf-8", "no-cache"},
+		"/icon.svg":              {200, "image/svg+xml", "max-age=3600"},
+		"/licenses.txt":          {200, "text/plain; charset=utf-8", "max-age=3600"},
 		"/assets/a-1.js":         {200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
 		"/assets/a-2.js":         {404, "text/plain; charset=utf-8", ""},
-		"/assets/../icon.svg":    {200, "image/svg+xml", "no-cache"},
+		"/assets/../icon.svg":    {200, "image/svg+xml", "max-age=3600"},
 	} {
 		t.Run(path, func(t *testing.T) {
 			status, header, text := get(t, h, path)

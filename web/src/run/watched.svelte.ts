@@ -74,6 +74,8 @@ export class Watched {
   #timers = new Set<ReturnType<typeof setTimeout>>();
   #due = new Map<() => Promise<void>, number>();
   #closed = false;
+  /** Whether the run was over before its stream was opened: then the stream's end says nothing new. */
+  #final = false;
 
   constructor(project: string, id: string) {
     const path = (this.#path = { project, run: id });
@@ -128,6 +130,7 @@ export class Watched {
       );
       return;
     }
+    this.#final = this.over;
     if (!this.source.ready) await this.source.open();
     if (this.#closed) return;
     if (!this.source.ready && this.source.problem?.status === 0) {
@@ -226,6 +229,7 @@ export class Watched {
           if (this.steps.asked) this.#soon(this.steps.again);
           break;
         }
+        if (this.#final) break;
         if (!this.result) this.timeline = moved(this.timeline, state.state, state.time);
         if (this.attempts.asked) this.#soon(this.attempts.again);
         this.#soon(this.#load);
@@ -237,6 +241,7 @@ export class Watched {
           if (this.steps.asked) this.#soon(this.steps.again);
           break;
         }
+        if (this.#final) break;
         void this.load();
         for (const part of [this.attempts, this.steps, this.connected, this.artifacts]) if (part.asked) void part.again();
         break;
