@@ -270,7 +270,13 @@ test("a run with a real connection becomes a test with its answer", async () => 
   await shows(page, "recording.mocks.yaml").getByText("all is well").waitFor();
   server.closeAllConnections();
   await new Promise((done) => server.close(done));
-  // The service is gone, and the test passes.
+  // The service is gone, and a mock of the connection that the run had answers instead.
+  await page.getByRole("button", { name: "Run", exact: true }).first().click();
+  await page.getByRole("tab", { name: /Connections/ }).click();
+  await pictured(page, "builder-connections");
+  await page.getByRole("button", { name: "Make a mock" }).click();
+  await shows(page, "recording_test.yaml").getByText("host: host.mayfly.internal").waitFor();
+  await page.getByRole("listitem").filter({ hasText: "mocked 3" }).getByText("passed").waitFor();
   await page.getByRole("button", { name: "Run the test recorded 2" }).click();
   await page
     .getByText(/passed/)

@@ -166,6 +166,8 @@ export const build = {
     tally: (passed: number, all: number) => (passed === all ? `All ${all} passed` : `${all - passed} of ${all} failed`),
     mock: "Make a mock of it",
     recordedName: (n: number) => `recorded ${n}`,
+    unreadable: (path: string) => `${path} has errors. Correct them, so that a test can be added.`,
+    mockedName: (n: number) => `mocked ${n}`,
     hint: "Run the tests, and what they find appears here.",
   },
   publish: {

@@ -139,6 +139,8 @@ export const run = {
     allowBody: (tool: string) => `Add this rule to the network of ${tool}, and run it again. From then on the tool may reach this place.`,
     allowList: "A list allows nothing else: write down everything that the tool needs.",
     copyRule: "Copy the rule",
+    mock: "Make a mock",
+    mockHint: "Adds a test in which a mock answers instead, and runs it",
     toBuilder: "Add it in the builder",
     all: "All",
     onlyRefused: "Refused",
