@@ -201,6 +201,7 @@ test("a limit that was too low and a refused connection have their remedy as a b
   await write(page, "Definition", "name: remedied\nimage: busybox\ncommand: sleep 30\ntimeout: 1s\n");
   await page.getByRole("button", { name: "No problems" }).waitFor();
   await page.keyboard.press("Control+Enter");
+  await page.getByText("It took longer than its timeout, so it was ended.").waitFor();
   await page.getByRole("button", { name: "Set timeout to 2.0 s" }).click();
   await shows(page, "Definition").getByText("timeout: 2s").waitFor();
   expect(wrong).toEqual([]);
