@@ -125,7 +125,7 @@ func (f *devFlags) run(ctx context.Context, dir string, in io.Reader, out, errOu
 	go eachLine(in, invite)
 	carry := carrier{slots: 2 * runtime.NumCPU(), spool: shape.FormatSize(runner.DefaultSpoolSize), keep: defaultKept, keepFor: defaultKeptFor}
 	return newFront(l, entry.Handler(), log).until(ctx, s, func() (*runner.Runner, error) {
-		return carry.beside(s, filepath.Join(data.Path, "runner"), nil, log)
+		return carry.beside(s, filepath.Join(data.Path, "runner"), conditions, nil, log)
 	}, log)
 }
 

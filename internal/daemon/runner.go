@@ -20,6 +20,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
+	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/engine"
@@ -54,8 +55,8 @@ func (c *carrier) add(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&c.slots, "slots", 2*runtime.NumCPU(), "how many runs it carries out at once, as a `NUMBER`")
 }
 
-// open returns the options of a runner that carries runs out on this machine. dir is for what it keeps.
-func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
+// open returns the options of a runner that carries runs out on this machine. dir is for what it keeps; conditions are of workflows that are tested.
+func (c *carrier) open(dir string, conditions condition.Evaluator, log *slog.Logger) (runner.Options, error) {
 	o := runner.Options{Name: c.name, Labels: c.labels, Slots: c.slots, Version: program.ThisBuild().Version, Log: log}
 	var err error
 	if o.SpoolSize, err = shape.Decode(shape.Size(0, 1<<50), shape.Plain(c.spool), "--spool-size"); err != nil {
@@ -78,7 +79,7 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 	o.Carry = func(c runner.Carriage) run.Runner {
 		one := *carry
 		one.Secrets, one.Sealer, one.Policy = c.Secrets, c.Sealer, carry.Policy.For(c.Tool).With(c.Policy.For(c.Tool))
-		return &testrun.Runner{Runner: &one}
+		return &testrun.Runner{Runner: &one, Conditions: conditions}
 	}
 	if o.Keep, err = c.keeping(carry.Engine, filepath.Join(dir, "kept")); err != nil {
 		return o, err
@@ -117,8 +118,8 @@ func (c *carrier) keeping(e engine.Engine, dir string) (runner.Keep, error) {
 }
 
 // beside returns a runner of a server in this process. dir is for what it keeps.
-func (c *carrier) beside(s *server.Server, dir string, traces *trace.Tracer, log *slog.Logger) (*runner.Runner, error) {
-	o, err := c.open(dir, log)
+func (c *carrier) beside(s *server.Server, dir string, conditions condition.Evaluator, traces *trace.Tracer, log *slog.Logger) (*runner.Runner, error) {
+	o, err := c.open(dir, conditions, log)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +214,9 @@ func (f *runnerFlags) run(ctx context.Context, errOut io.Writer) (err error) {
 		return err
 	}
 	defer client.Close()
-	o, err := f.open(f.data, log)
+	conditions := condition.NewProcess("")
+	defer func() { err = errors.Join(err, conditions.Close()) }()
+	o, err := f.open(f.data, conditions, log)
 	if err != nil {
 		return err
 	}

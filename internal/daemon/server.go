@@ -152,11 +152,11 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	return f.serve(ctx, s, tokenFile, traces, out, log)
+	return f.serve(ctx, s, conditions, tokenFile, traces, out, log)
 }
 
 // serve says where the server is, and answers requests until ctx ends.
-func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile string, traces *trace.Tracer, out io.Writer, log *slog.Logger) (err error) {
+func (f *serverFlags) serve(ctx context.Context, s *server.Server, conditions condition.Evaluator, tokenFile string, traces *trace.Tracer, out io.Writer, log *slog.Logger) (err error) {
 	front, err := f.front(ctx, s.Handler(), log)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile str
 	fmt.Fprintf(out, "Log in: mayfly login https://%s --token-file %s\n", front.address, tokenFile)
 	var carry func() (*runner.Runner, error)
 	if f.withRunner {
-		carry = func() (*runner.Runner, error) { return f.runner(s, traces, log) }
+		carry = func() (*runner.Runner, error) { return f.runner(s, conditions, traces, log) }
 	}
 	return front.until(ctx, s, carry, log)
 }
@@ -267,8 +267,8 @@ func (f *serverFlags) openStore(ctx context.Context, log *slog.Logger) (*sqlstor
 }
 
 // runner returns the runner in this process.
-func (f *serverFlags) runner(s *server.Server, traces *trace.Tracer, log *slog.Logger) (*runner.Runner, error) {
-	return f.beside(s, filepath.Join(f.data, "runner"), traces, log)
+func (f *serverFlags) runner(s *server.Server, conditions condition.Evaluator, traces *trace.Tracer, log *slog.Logger) (*runner.Runner, error) {
+	return f.beside(s, filepath.Join(f.data, "runner"), conditions, traces, log)
 }
 
 // front is what listens.

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -457,10 +458,12 @@ func (r *Runner) request(ctx context.Context, as *api.Assignment) (*run.Request,
 			return nil, fmt.Errorf("read the attempt's request: %w", err)
 		}
 	}
-	if req == nil || req.Subject() == nil {
+	if req == nil || len(req.Tools()) == 0 || slices.Contains(req.Tools(), nil) {
 		return nil, errors.New("the server sent an attempt without a tool")
 	}
-	req.Subject().Source.Dir = "" // a folder of another machine
+	for _, t := range req.Tools() {
+		t.Source.Dir = "" // a folder of another machine
+	}
 	// What is left of the attempt before, whose runner was killed, may still be on this machine.
 	if req.ID = as.Run; as.Attempt > 1 {
 		req.ID = fmt.Sprintf("%s-a%d", as.Run, as.Attempt)
@@ -534,8 +537,10 @@ func policyOf(as *api.Assignment) (*policy.Policy, error) {
 // fetch gets the contents that a run needs and that aren't here.
 func (r *Runner) fetch(ctx context.Context, req *run.Request) error {
 	digests := []string{}
-	if d := req.Subject().Source.Files; d != "" {
-		digests = append(digests, d)
+	for _, t := range req.Tools() {
+		if d := t.Source.Files; d != "" && !slices.Contains(digests, d) {
+			digests = append(digests, d)
+		}
 	}
 	if req.Tests != nil {
 		digests = append(digests, req.Tests.Files)

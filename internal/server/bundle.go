@@ -338,6 +338,7 @@ func (b *bundled) find(name string) (string, error) {
 
 // ready makes a tool one that can be sent to a runner: it reads its files, and puts those of its volumes into the archive.
 func (b *bundled) ready(ctx context.Context, t *tool.Tool) error {
+	t.Source.Sent = true
 	if err := t.ReadFiles(); err != nil {
 		return err
 	}
@@ -399,10 +400,13 @@ func sent(def *definition.Definition) {
 
 // relativeTo returns problems with the places that they name relative to a folder.
 func relativeTo(folder string, all []shape.Problem) []shape.Problem {
+	within := func(text string) string {
+		return strings.ReplaceAll(strings.ReplaceAll(text, folder+"/", ""), folder, "the folder of the files")
+	}
 	problems := make([]shape.Problem, len(all))
 	for i, p := range all {
 		p.File = strings.TrimPrefix(p.File, folder+"/")
-		p.Text, p.Hint = strings.ReplaceAll(p.Text, folder+"/", ""), strings.ReplaceAll(p.Hint, folder, "the tool's folder")
+		p.Text, p.Hint = within(p.Text), within(p.Hint)
 		problems[i] = p
 	}
 	return problems

@@ -309,7 +309,7 @@ func (s *Server) stepRun(ctx context.Context, w store.Workflow, f *flow, b workf
 			one.Tool, one.Version = definition.Uses.Name, p.Version
 		}
 	}
-	err = s.asks(ctx, &one, knownAs(one.Tool, one.Version), b.Request.Tool)
+	err = s.asks(ctx, &one, knownAs(one.Tool, one.Version), b.Request)
 	return one, err
 }
 

@@ -37,7 +37,7 @@ func (s *Server) give(ctx context.Context, req *run.Request, secrets map[string]
 	if len(secrets) == 0 {
 		return nil, nil
 	}
-	named := req.Subject().SecretNames()
+	named := secretsOf(req.Tools())
 	all := givenSecrets{Run: req.ID, Values: map[string][]byte{}}
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(secrets)) {

@@ -21,9 +21,14 @@ import (
 )
 
 // asks sets what a run asks of its runner and of the queue: a size, limits and retries. name is what the server knows its tool by.
-func (s *Server) asks(ctx context.Context, row *store.NewRun, name string, t *tool.Tool) error {
-	row.Size = store.Size{CPU: t.Resources.CPU, Memory: t.Resources.Memory, Disk: t.Resources.Disk}
-	row.Retries = retriesWhenLost(t.Retry)
+func (s *Server) asks(ctx context.Context, row *store.NewRun, name string, req *run.Request) error {
+	for _, t := range req.Tools() { // of the tools of tests, one runs at a time
+		r := t.Resources
+		row.Size = store.Size{CPU: max(row.Size.CPU, r.CPU), Memory: max(row.Size.Memory, r.Memory), Disk: max(row.Size.Disk, r.Disk)}
+	}
+	if req.Tool != nil { // what tests have said is said once
+		row.Retries = retriesWhenLost(req.Tool.Retry)
+	}
 	p, err := s.policy(ctx, row.Project)
 	if err != nil {
 		return err

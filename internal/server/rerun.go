@@ -103,11 +103,8 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, chan
 	if row.Request, err = s.keepRequest(ctx, req, secret); err != nil {
 		return nil, err
 	}
-	if err := s.asks(ctx, &row, name, req.Subject()); err != nil {
+	if err := s.asks(ctx, &row, name, req.Request); err != nil {
 		return nil, err
-	}
-	if req.Tests != nil {
-		row.Retries = 0
 	}
 	return s.enqueue(ctx, row, req.Request, secret)
 }

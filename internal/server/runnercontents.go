@@ -11,6 +11,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // A runner gets the contents that the attempts need that it holds, and sends artifacts while it holds an attempt that makes some. What an
@@ -38,7 +39,7 @@ func (s *Server) getContent(ctx context.Context, in *struct {
 
 // needs reports whether a run needs a content.
 func needs(r *run.Request, digest string) bool {
-	return r.Subject() != nil && r.Subject().Source.Files == digest || r.Tests != nil && r.Tests.Files == digest || slices.ContainsFunc(r.Artifacts, func(a run.Artifact) bool { return !a.Made && a.Digest == digest })
+	return slices.ContainsFunc(r.Tools(), func(t *tool.Tool) bool { return t.Source.Files == digest }) || r.Tests != nil && r.Tests.Files == digest || slices.ContainsFunc(r.Artifacts, func(a run.Artifact) bool { return !a.Made && a.Digest == digest })
 }
 
 // maxArtifact bounds an artifact that a runner sends.

@@ -112,7 +112,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	row.ID, row.Request, row.Limits, row.Secrets = req.ID, data, keyLimit(project, n.Concurrency), sealed
 	needGiven(&row)
 	needKeeping(&row, req)
-	if err := s.asks(ctx, &row, n.Tool, req.Tool); err != nil {
+	if err := s.asks(ctx, &row, n.Tool, req); err != nil {
 		return nil, err
 	}
 	return s.enqueue(ctx, row, req, false)

@@ -34,7 +34,7 @@ func (s *Server) acceptTests(ctx context.Context, project string, n *api.NewRun,
 	if err := wrongBesideTests(n); err != nil {
 		return nil, err
 	}
-	tests, err := s.testsOf(ctx, project, n, l, b)
+	tests, subject, err := s.testsOf(ctx, project, n, l, b)
 	if err != nil {
 		return nil, err
 	}
@@ -50,14 +50,13 @@ func (s *Server) acceptTests(ctx context.Context, project string, n *api.NewRun,
 	if err != nil {
 		return nil, err
 	}
-	row := newRow(ctx, project, n, tests.Tool.Name, kindTest, version)
+	row := newRow(ctx, project, n, subject, kindTest, version)
 	row.ID, row.Request, row.Limits, row.Secrets = req.ID, data, keyLimit(project, n.Concurrency), sealed
 	row.Needs = append(slices.Clone(n.Runner), needsTests)
 	needGiven(&row)
-	if err := s.asks(ctx, &row, n.Tool, tests.Tool); err != nil {
+	if err := s.asks(ctx, &row, n.Tool, req); err != nil {
 		return nil, err
 	}
-	row.Retries = 0 // what tests have said is said once
 	return s.enqueue(ctx, row, req, false)
 }
 
@@ -82,10 +81,12 @@ func wrongBesideTests(n *api.NewRun) error {
 	return nil
 }
 
-// mayTest checks that a project allows the tool of tests, and the secrets that the tests get. A secret that isn't there is the tests' own failure.
+// mayTest checks that a project allows the tools of tests, and the secrets that the tests get. A secret that isn't there is the tests' own failure.
 func (s *Server) mayTest(ctx context.Context, project, name string, req *run.Request) error {
-	if err := s.mayRun(ctx, project, name, req.Tests.Tool, req.Given); err != nil {
-		return err
+	for _, t := range req.Tools() {
+		if err := s.mayRun(ctx, project, name, t, req.Given); err != nil {
+			return err
+		}
 	}
 	for _, secret := range keptSecrets(req) {
 		switch _, err := s.store.Secret(ctx, project, secret); {
@@ -101,38 +102,37 @@ func (s *Server) mayTest(ctx context.Context, project, name string, req *run.Req
 	return nil
 }
 
-// testsOf reads the tests that were asked for, and makes them ones that can be sent to a runner. Those of a project are read one after the
+// testsOf reads the tests that were asked for, and makes them ones that can be sent to a runner; subject is the name of what they test. Those of a project are read one after the
 // other: each has all files of a bundle on the disk meanwhile.
-func (s *Server) testsOf(ctx context.Context, project string, n *api.NewRun, l *loaded, b *api.Bundle) (_ *run.Tests, err error) {
+func (s *Server) testsOf(ctx context.Context, project string, n *api.NewRun, l *loaded, b *api.Bundle) (tests *run.Tests, subject string, err error) {
 	if !slices.ContainsFunc(b.Files, func(f api.File) bool { return f.Path == n.Test.File }) {
-		return nil, noTestFile(n.Test.File, b)
+		return nil, "", noTestFile(n.Test.File, b)
 	}
 	leave, err := s.loading.enter(ctx, "tests of "+project)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer leave()
 	dir, err := tempdir.New()
 	if err != nil {
-		return nil, &outageError{err}
+		return nil, "", &outageError{err}
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	in := &bundled{s: s, trees: content.Store(filepath.Join(dir.Path, "trees")), root: filepath.Join(dir.Path, "tool")}
 	if err := s.unpack(ctx, b, in.root); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	tests, err := in.tests(ctx, n, l)
-	if err != nil {
-		return nil, relative(err, in.root)
+	if tests, subject, err = in.tests(ctx, project, n, l); err != nil {
+		return nil, "", relative(err, in.root)
 	}
 	var paths []string
 	for _, f := range b.Files {
 		paths = append(paths, f.Path)
 	}
 	if tests.Files, err = in.trees.Pack(ctx, in.root, paths); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return tests, s.keepTree(ctx, in.trees, tests.Files)
+	return tests, subject, s.keepTree(ctx, in.trees, tests.Files)
 }
 
 func noTestFile(path string, b *api.Bundle) error {
@@ -150,40 +150,93 @@ func noTestFile(path string, b *api.Bundle) error {
 }
 
 // tests reads a file of tests in the bundle.
-func (b *bundled) tests(ctx context.Context, n *api.NewRun, l *loaded) (*run.Tests, error) {
+func (b *bundled) tests(ctx context.Context, project string, n *api.NewRun, l *loaded) (_ *run.Tests, subject string, err error) {
 	file := filepath.Join(b.root, filepath.FromSlash(n.Test.File))
 	data, err := shape.ReadFile(file, "test file")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	read, err := suite.Parse(n.Test.File, data)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	b.dir = filepath.Dir(file)
 	read.SetDir(b.dir)
 	out := &run.Tests{File: n.Test.File, Record: n.Test.Record, Timeout: testsTime}
 	selected, err := selectedTests(read, n.Test)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	for _, t := range selected {
 		out.Names = append(out.Names, t.Name)
 		if _, err := read.Complete(t, !n.Test.Record); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	if out.Tool, err = b.subject(ctx, read, n, l); err != nil {
-		return nil, err
+	if read.Workflow != nil {
+		subject, out.Steps, err = b.workflow(ctx, project, read)
+	} else if out.Tool, err = b.subject(ctx, read, n, l); err == nil {
+		subject = out.Tool.Name
 	}
-	out.Secrets = slices.DeleteFunc(out.Tool.SecretNames(), func(name string) bool {
+	if err != nil {
+		return nil, "", err
+	}
+	out.Secrets = slices.DeleteFunc(secretsOf(out.Tools()), func(name string) bool {
 		return !slices.ContainsFunc(selected, func(t *suite.Test) bool {
 			_, all := read.Secrets[name]
 			_, own := t.Secrets[name]
 			return !all && !own
 		})
 	})
-	return out, nil
+	return out, subject, nil
+}
+
+// secretsOf are the names of the secrets of tools, in order.
+func secretsOf(tools []*tool.Tool) (names []string) {
+	for _, t := range tools {
+		names = append(names, t.SecretNames()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// workflow returns the name of the workflow that a file of tests is for, and the tools of its steps, ready to be sent to a runner.
+func (b *bundled) workflow(ctx context.Context, project string, s *suite.Suite) (name string, tools map[string]*tool.Tool, err error) {
+	wrong := func(text, hint string) error {
+		return shape.NewError([]shape.Problem{{Position: s.Workflow.Position, Text: text, Hint: hint}})
+	}
+	file, err := s.WorkflowFile()
+	if err != nil {
+		return "", nil, err
+	}
+	named := shape.Quote(s.Workflow.Name)
+	if inside, err := filepath.Rel(b.root, file); err != nil || !filepath.IsLocal(inside) {
+		return "", nil, wrong(named+" is outside the folder of the files", "name a file in it")
+	}
+	if !shape.IsFile(file) {
+		return "", nil, wrong(named+" is not among the files", "add it to them, or correct its path, which is relative to the folder of the test file")
+	}
+	def, err := definition.Load(file)
+	if err != nil {
+		return "", nil, err
+	}
+	if def.Workflow == nil {
+		return "", nil, wrong(named+" is a tool", "name it under tool, not under workflow")
+	}
+	sent(def)
+	w, beside := def.Workflow, *b
+	beside.dir = filepath.Dir(file)
+	if err := findInBundle(w, func(step *definition.Step) (*tool.Tool, error) { return beside.toolOf(ctx, step) }); err != nil {
+		return "", nil, err
+	}
+	if err := resolve(w, b.s.latest(ctx, project, map[string]pin{})); err != nil {
+		return "", nil, err
+	}
+	tools = map[string]*tool.Tool{}
+	for _, step := range w.All() {
+		tools[step.Name] = step.Uses.Tool
+	}
+	return w.Name, tools, nil
 }
 
 // selectedTests are those that were asked for.
@@ -207,19 +260,12 @@ func selectedTests(s *suite.Suite, n *api.NewTest) ([]*suite.Test, error) {
 
 // subject returns the tool that a file of tests is for, ready to be sent to a runner. A name may be that of the bundle's own tool.
 func (b *bundled) subject(ctx context.Context, s *suite.Suite, n *api.NewRun, l *loaded) (*tool.Tool, error) {
-	if s.Workflow != nil {
-		at := s.Workflow.Position
-		return nil, shape.NewError([]shape.Problem{{
-			Position: at, Text: "a server carries out no tests of workflows", Hint: "run them with mayfly test, or test the tools of the steps",
-		}})
-	}
 	at := s.Tool.Position
 	wrong := func(text, hint string) error {
 		return shape.NewError([]shape.Problem{{Position: at, Text: text, Hint: hint}})
 	}
 	if t := s.Tool.Inline; t != nil {
 		t = t.Clone()
-		t.Source.Sent = true
 		t.Source.Path = filepath.Join(b.root, filepath.FromSlash(s.Source.Path))
 		return t, b.ready(ctx, t)
 	}
@@ -252,6 +298,5 @@ func (b *bundled) subject(ctx context.Context, s *suite.Suite, n *api.NewRun, l 
 	if err != nil {
 		return nil, err
 	}
-	t.Source.Sent = true
 	return t, b.ready(ctx, t)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,14 +48,23 @@ func TestRefusedTests(t *testing.T) {
 		text                string // of x_test.yaml
 		where, what, remedy string
 	}{
-		"no such file":     {api.NewTest{File: "x_test.yml"}, nil, "tool: t\n" + one, "body.test.file", `"x_test.yml" is not among the files`, `did you mean "x_test.yaml"?`},
-		"a file elsewhere": {api.NewTest{File: "../x_test.yaml"}, nil, "tool: t\n" + one, "body.test.file", "is not among the files", "x_test.yaml"},
-		"no tests":         {api.NewTest{File: "t.yaml"}, nil, "tool: t\n" + one, "t.yaml:2:1", "this is not a test file", "add tests"},
-		"no YAML":          {api.NewTest{File: "x_test.yaml"}, nil, "tool: [t\n", "x_test.yaml:", "", ""},
-		"a wrong key":      {api.NewTest{File: "x_test.yaml"}, nil, "tool: t\ntests: [{name: healthy, expects: {}}]\n", "x_test.yaml:2:25", "expects", `did you mean "expect"?`},
-		"no such test":     {api.NewTest{File: "x_test.yaml", Name: "healty"}, nil, "tool: t\n" + one, "body.test.name", `x_test.yaml has no test "healty"`, `did you mean "healthy"?`},
-		"too many tests":   {api.NewTest{File: "x_test.yaml"}, nil, many, "body.test.file", "501 tests; a run has at most 500", "several files"},
-		"a workflow":       {api.NewTest{File: "x_test.yaml"}, nil, "workflow: w\n" + one, "x_test.yaml:1:11", "no tests of workflows", "mayfly test"},
+		"no such file":            {api.NewTest{File: "x_test.yml"}, nil, "tool: t\n" + one, "body.test.file", `"x_test.yml" is not among the files`, `did you mean "x_test.yaml"?`},
+		"a file elsewhere":        {api.NewTest{File: "../x_test.yaml"}, nil, "tool: t\n" + one, "body.test.file", "is not among the files", "x_test.yaml"},
+		"no tests":                {api.NewTest{File: "t.yaml"}, nil, "tool: t\n" + one, "t.yaml:2:1", "this is not a test file", "add tests"},
+		"no YAML":                 {api.NewTest{File: "x_test.yaml"}, nil, "tool: [t\n", "x_test.yaml:", "", ""},
+		"a wrong key":             {api.NewTest{File: "x_test.yaml"}, nil, "tool: t\ntests: [{name: healthy, expects: {}}]\n", "x_test.yaml:2:25", "expects", `did you mean "expect"?`},
+		"no such test":            {api.NewTest{File: "x_test.yaml", Name: "healty"}, nil, "tool: t\n" + one, "body.test.name", `x_test.yaml has no test "healty"`, `did you mean "healthy"?`},
+		"too many tests":          {api.NewTest{File: "x_test.yaml"}, nil, many, "body.test.file", "501 tests; a run has at most 500", "several files"},
+		"no such workflow":        {api.NewTest{File: "x_test.yaml"}, nil, "workflow: w\n" + one, "x_test.yaml:1:11", `workflow "w" is not found`, "looked for w.yaml, "},
+		"no such workflow's path": {api.NewTest{File: "x_test.yaml"}, nil, "workflow: ./w.yaml\n" + one, "x_test.yaml:1:11", "is not among the files", "correct its path"},
+		"a workflow elsewhere":    {api.NewTest{File: "x_test.yaml"}, nil, "workflow: ../../etc/passwd\n" + one, "x_test.yaml:1:11", "is outside the folder", "name a file in it"},
+		"a tool as a workflow":    {api.NewTest{File: "x_test.yaml"}, nil, "workflow: t.yaml\n" + one, "x_test.yaml:1:11", "is a tool", "under tool"},
+		"a workflow of a tool elsewhere": {api.NewTest{File: "x_test.yaml"}, func(n *api.NewRun) {
+			n.Bundle = r.files(t, "t.yaml", oneTool, "w.yaml", "workflow: [{name: a, tool: ../../etc/passwd}]\n", "x_test.yaml", "workflow: w\n"+one)
+		}, "", "w.yaml:1:28", "is outside of the workflow's folder", ""},
+		"a workflow of no such tool": {api.NewTest{File: "x_test.yaml"}, func(n *api.NewRun) {
+			n.Bundle = r.files(t, "t.yaml", oneTool, "w.yaml", "workflow: [{name: a, tool: gone}]\n", "x_test.yaml", "workflow: w\n"+one)
+		}, "", "w.yaml:1:28", "neither the workflow's folder nor the project own has the tool gone", ""},
 		"no such tool":     {api.NewTest{File: "x_test.yaml"}, nil, "tool: other\n" + one, "x_test.yaml:1:7", "tool \"other\" is not among the files", "./tool.yaml"},
 		"no such path":     {api.NewTest{File: "x_test.yaml"}, nil, "tool: ./other.yaml\n" + one, "x_test.yaml:1:7", "is not among the files", "correct its path"},
 		"a path elsewhere": {api.NewTest{File: "x_test.yaml"}, nil, "tool: ../../etc/passwd\n" + one, "x_test.yaml:1:7", "is outside the folder", "name a file in it"},
@@ -101,6 +111,57 @@ func TestRefusedTests(t *testing.T) {
 		if (err == nil) != (name != "") || err != nil && (!errors.As(err, &p) || p.Reason != run.CodeForbidden) {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+}
+
+// TestTestsOfWorkflow sends a runner the tools of a workflow that is tested: of its files, in place, and of the project, with what they need.
+func TestTestsOfWorkflow(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, RoleAdmin)
+	if _, err := c.CreateVersion(t.Context(), "own", "theirs", &api.NewVersion{Bundle: *r.files(t, "t.yaml", oneTool)}); err != nil {
+		t.Fatal(err)
+	}
+	bundle := r.files(t, "flows/w.yaml", `name: w
+workflow:
+  - {name: beside, tool: ours}
+  - {name: inline, tool: {image: i, command: [x], resources: {memory: 2Gi}, environment: {A: /secrets/one, B: /secrets/two}}}
+finally: [{name: last, tool: theirs}]
+`, "tools/ours.yaml", "image: i\ncommand: [x]\nvolumes: [{name: f, file: f.txt, mount_path: /f.txt}]\nresources: {memory: 1Gi}\n", "tools/f.txt", "text", "flows/x_test.yaml", "workflow: w\ntests: [{name: a, secrets: {one: mine}}]\n")
+	one, err := c.CreateRun(t.Context(), "own", &api.NewRun{Bundle: bundle, Test: &api.NewTest{File: "flows/x_test.yaml"}})
+	if err != nil || one.Kind != "test" || one.Tool != "w" {
+		t.Fatalf("%+v, %v", one, err)
+	}
+	got, err := r.store.Claim(t.Context(), store.Claim{Lessee: store.Lessee{Runner: "r", Lease: time.Minute}, Pool: defaultPool, Labels: []string{needsTests}, Free: store.Unbounded(), Most: 9})
+	if err != nil || len(got) != 1 || got[0].Size.Memory != 2<<30 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	req, _, err := r.openRequest(t.Context(), got[0].Request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := req.Tests.Steps
+	if len(steps) != 3 || steps["beside"].Name != "ours" || steps["inline"].Image != "i" || steps["last"].Name != "t" || !slices.Equal(req.Tests.Secrets, []string{"two"}) {
+		t.Fatalf("%+v", req.Tests)
+	}
+	for name, one := range steps {
+		if !one.Source.Sent || one.Source.Dir != "" || strings.Contains(one.Source.Path, os.TempDir()) {
+			t.Errorf("the tool of %s is from %+v", name, one.Source)
+		}
+	}
+	if files := steps["beside"].Source.Files; files == "" || !needs(req.Request, files) || needs(req.Request, "sha256:"+strings.Repeat("0", 64)) {
+		t.Errorf("what a runner may get: %q", files)
+	}
+	if _, err := c.Rerun(t.Context(), "own", one.ID, nil); err != nil {
+		t.Error(err)
+	}
+	// What the project doesn't allow one of the tools, it doesn't allow the tests.
+	if _, err := c.SetPolicy(t.Context(), "own", "max: {memory: 1Gi}", 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Rerun(t.Context(), "own", one.ID, nil)
+	var p *api.Problem
+	if !errors.As(err, &p) || p.Reason != run.CodePolicyDenied {
+		t.Errorf("against the policy: %v", err)
 	}
 }
 
@@ -177,11 +238,11 @@ func TestTestsInTurn(t *testing.T) {
 	cancel()
 	folder := os.TempDir()
 	t.Setenv("TMPDIR", filepath.Join(folder, "none")) // it waits before it writes anything
-	if _, err := r.testsOf(gone, "own", n, l, b); !errors.Is(err, context.Canceled) {
+	if _, _, err := r.testsOf(gone, "own", n, l, b); !errors.Is(err, context.Canceled) {
 		t.Errorf("beside others: %v", err)
 	}
 	t.Setenv("TMPDIR", folder)
-	if tests, err := r.testsOf(t.Context(), "another", n, l, b); err != nil || len(tests.Names) != 1 {
+	if tests, _, err := r.testsOf(t.Context(), "another", n, l, b); err != nil || len(tests.Names) != 1 {
 		t.Errorf("of another project: %+v, %v", tests, err)
 	}
 }

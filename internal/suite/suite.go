@@ -5,6 +5,7 @@ package suite
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -221,8 +222,9 @@ func (s *Suite) WorkflowFile() (string, error) {
 	}})
 }
 
-// LoadWorkflow returns the workflow under test with its tools. It is an error if the tests name steps that the workflow doesn't have.
-func (s *Suite) LoadWorkflow() (*definition.Workflow, error) {
+// LoadWorkflow returns the workflow under test with its tools. Unless tools is nil, it has them by the names of the steps, and no others are
+// looked for. It is an error if the tests name steps that the workflow doesn't have.
+func (s *Suite) LoadWorkflow(tools map[string]*tool.Tool) (*definition.Workflow, error) {
 	file, err := s.WorkflowFile()
 	if err != nil {
 		return nil, err
@@ -244,7 +246,17 @@ func (s *Suite) LoadWorkflow() (*definition.Workflow, error) {
 		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: fmt.Errorf("%s is a tool; name it under tool, not under workflow", file)}
 	}
 	def.Workflow.FoundBy(r)
-	if err := def.Workflow.Resolve(); err != nil {
+	if tools == nil {
+		err = def.Workflow.Resolve()
+	} else {
+		err = def.Workflow.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
+			if t := tools[step.Name]; t != nil {
+				return t.Clone(), nil
+			}
+			return nil, errors.New("it was not sent")
+		})
+	}
+	if err != nil {
 		return nil, err
 	}
 	var names []string

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/run/local"
@@ -26,7 +27,11 @@ import (
 )
 
 // Runner carries out runs of tools, and of tests.
-type Runner struct{ *local.Runner }
+type Runner struct {
+	*local.Runner
+	// Conditions evaluates the conditions of workflows that are tested.
+	Conditions condition.Evaluator
+}
 
 // errTimeout is the cause of the end of tests that took too long together.
 var errTimeout = errors.New("the tests took too long")
@@ -41,7 +46,7 @@ func (r *Runner) Run(ctx context.Context, req *run.Request, watch run.Watch) (*r
 	t.result.Outputs, t.result.Timeline = map[string]string{}, run.Timeline{Queued: now, Started: now}
 	t.events.Emit(run.Event{State: &run.StateChange{State: run.Queued}})
 	t.events.Emit(run.Event{State: &run.StateChange{State: run.Running}})
-	err := t.run(ctx, r.Runner)
+	err := t.run(ctx, r)
 	res := &t.result
 	if err != nil {
 		f := failure.Of(err)
@@ -70,7 +75,7 @@ type tests struct {
 	wrong          *report.Result // the first one that didn't pass; one that couldn't be run before others
 }
 
-func (t *tests) run(ctx context.Context, runner *local.Runner) (err error) {
+func (t *tests) run(ctx context.Context, runner *Runner) (err error) {
 	dir, err := tempdir.New()
 	if err != nil {
 		return err
@@ -130,13 +135,14 @@ func (t *tests) jobs() ([]tooltest.Job, error) {
 }
 
 // all carries the tests out, one after the other: a run has one sandbox at a time.
-func (t *tests) all(ctx context.Context, runner *local.Runner, jobs []tooltest.Job) error {
+func (t *tests) all(ctx context.Context, runner *Runner, jobs []tooltest.Job) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, t.Timeout, errTimeout)
 	defer cancel()
 	begin := time.Now()
 	t.summary.Type = "summary"
 	tester := &tooltest.Tester{
-		Runner: runner, Record: t.Record, Grace: t.req.Grace, Kill: t.watch.Kill, Tool: t.Tool, Project: t.req.Project, Stdout: t.stdout, Stderr: t.stderr,
+		Runner: runner.Runner, Conditions: runner.Conditions, Record: t.Record, Grace: t.req.Grace, Kill: t.watch.Kill,
+		Tool: t.Tool, Steps: t.Steps, Project: t.req.Project, Stdout: t.stdout, Stderr: t.stderr,
 		Pulling: func(image string) { fmt.Fprintf(t.stderr, "mayfly: pulling %s\n", image) },
 	}
 	for i := range jobs {

@@ -59,7 +59,7 @@ func request(t *testing.T, trees content.Store, text string, names ...string) *r
 func runner(t *testing.T, program fake.Program) *Runner {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
-	return &Runner{&local.Runner{Images: images{}, Engine: &fake.Engine{Programs: map[string]fake.Program{"x": program}}, Places: local.Places{Content: content.Store(t.TempDir())}}}
+	return &Runner{Runner: &local.Runner{Images: images{}, Engine: &fake.Engine{Programs: map[string]fake.Program{"x": program}}, Places: local.Places{Content: content.Store(t.TempDir())}}}
 }
 
 // logOf is what the events of a run say.
@@ -121,6 +121,48 @@ func TestPlaces(t *testing.T) {
 		if err != nil || strings.Contains(string(data), os.TempDir()) || e.Other != nil && !strings.Contains(string(data), "x.mocks.yaml http[0] (x.mocks.yaml:1:8) answered 0 of the 2") {
 			t.Errorf("%s, %v", data, err)
 		}
+	}
+}
+
+// TestWorkflow tests a workflow with the tools that were sent: what files beside it say of them is not asked.
+func TestWorkflow(t *testing.T) {
+	at, most := 0, 0
+	r := runner(t, func(p *fake.Process) int {
+		at++
+		most = max(most, at)
+		time.Sleep(20 * time.Millisecond) // long enough for another one to begin
+		at--
+		fmt.Fprintln(p.Stdout, "sent", p.Getenv("HOW"))
+		return 0
+	})
+	req := request(t, r.Content, "workflow: flow.yaml\ntests: [{name: a, steps: {c: {stdout: mocked}}, expect: {stdout: {contains: [sent 1, mocked]}, steps: {a: succeeded, c: succeeded}}}]\n", "a")
+	dir := t.TempDir()
+	if err := r.Content.Unpack(t.Context(), req.Tests.Files, dir); err != nil {
+		t.Fatal(err)
+	}
+	flow := "workflow:\n  - {name: a, tool: ./gone.yaml, needs: [], inputs: {how: '1'}}\n  - {name: b, tool: {image: other, command: [other]}, needs: []}\n  - {name: c, tool: none, needs: [a, b]}\n"
+	if err := os.WriteFile(filepath.Join(dir, "flow.yaml"), []byte(flow), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if req.Tests.Files, err = r.Content.Pack(t.Context(), dir, []string{"x_test.yaml", "flow.yaml"}); err != nil {
+		t.Fatal(err)
+	}
+	one := req.Tests.Tool
+	one.Source.Files = req.Tests.Files // any tree that the runner has
+	req.Tests.Tool, req.Tests.Steps = nil, map[string]*tool.Tool{"a": one, "b": one, "c": one}
+	var events []run.Event
+	res, err := r.Run(t.Context(), req, run.Watch{Emit: func(e run.Event) { events = append(events, e) }})
+	log := logOf(events)
+	if err != nil || res.Status != run.Succeeded || most != 1 || !strings.Contains(log, "stdout: sent 1\n") || !strings.Contains(log, "stdout: mocked\n") {
+		t.Errorf("%+v, %v, %d at once:\n%s", res, err, most, log)
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	delete(req.Tests.Steps, "b")
+	if res, err = r.Run(t.Context(), req, run.Watch{Emit: func(run.Event) {}}); err != nil || res.Status != run.Error || !strings.Contains(res.Reason, "the tool of step \"b\": it was not sent") {
+		t.Errorf("without a tool: %+v, %v", res, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -32,7 +33,9 @@ func (s *testRun) runWorkflow(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, artifacts.Close()) }()
-	runner.Content = content.Store(artifacts.Path)
+	if runner.Content, err = s.artifacts(artifacts.Path); err != nil {
+		return err
+	}
 	s.repeated = make(map[string]bool, len(plan.Steps))
 	for _, step := range plan.Steps {
 		s.repeated[step.Name] = step.ForEach != nil
@@ -58,11 +61,39 @@ func (s *testRun) runWorkflow(ctx context.Context) (err error) {
 	return err
 }
 
+// artifacts makes a store in a folder for what the steps make, with the files that their tools were sent with.
+func (s *testRun) artifacts(dir string) (content.Store, error) {
+	store := content.Store(dir)
+	linked := map[string]bool{}
+	for _, t := range s.Steps {
+		digest := t.Source.Files
+		if digest == "" || linked[digest] {
+			continue
+		}
+		linked[digest] = true
+		from, err := s.Runner.Content.Path(digest)
+		if err != nil {
+			return "", err
+		}
+		to, err := store.Path(digest)
+		if err != nil {
+			return "", err
+		}
+		if err := os.Symlink(from, to); err != nil {
+			return "", err
+		}
+	}
+	return store, nil
+}
+
 // plan reads and checks the workflow.
 func (s *testRun) plan(ctx context.Context) (*workflow.Plan, error) {
-	w, err := s.suite.LoadWorkflow()
+	w, err := s.suite.LoadWorkflow(s.Steps)
 	if err != nil {
 		return nil, err
+	}
+	if s.Steps != nil {
+		w.MaxParallel = 1
 	}
 	values, err := w.Values(s.fixture.Inputs)
 	if err != nil {
@@ -107,18 +138,19 @@ var codes = map[run.State]run.Code{
 
 // stepEvent keeps what the steps print, and their connections. It is never called concurrently.
 func (s *testRun) stepEvent(e run.Event) {
+	stdout := tee(&s.stdout, s.Stdout)
 	switch {
 	case e.Log != nil && e.Log.Stream == "stderr":
-		_, _ = s.stderr.Write(e.Log.Bytes()) // never fails
+		_, _ = tee(&s.stderr, s.Stderr).Write(e.Log.Bytes()) // never fails
 	case e.Log != nil:
-		_, _ = s.stdout.Write(e.Log.Bytes())
+		_, _ = stdout.Write(e.Log.Bytes())
 	case e.Result != nil && e.Step != "":
 		s.ended(e.Result)
 		name, _, item := strings.Cut(e.Step, "[")
 		// A skipped step prints nothing, and of a step with for_each only its items print.
 		mock, ok := s.test.Steps[name]
 		if ok && mock.Stdout != "" && e.Result.Status != run.Skipped && item == s.repeated[name] {
-			_, _ = s.stdout.Write([]byte(strings.TrimSuffix(mock.Stdout, "\n") + "\n"))
+			_, _ = stdout.Write([]byte(strings.TrimSuffix(mock.Stdout, "\n") + "\n"))
 		}
 	default:
 		s.emit(e)

@@ -21,13 +21,21 @@ beforeAll(async () => {
     join(dir, "check", "check_test.yaml"),
     "tool: tool.yaml\ntests:\n  - name: it greets\n    expect: {stdout: hello folder}\n  - name: it greets others\n    inputs: {who: you}\n    expect: {stdout: hello you}\n",
   );
+  await mkdir(join(dir, "chain"), { recursive: true });
+  await writeFile(
+    join(dir, "chain", "chain.yaml"),
+    'name: chain\nworkflow:\n  - {name: ask, tool: ask}\n  - {name: look, tool: {image: busybox, command: wget -q -O - http://192.0.2.7/health, network: open}}\n  - {name: never, condition: "false", tool: {image: busybox, command: [ls]}}\n',
+  );
+  await mkdir(join(dir, "chain", "tools"));
+  await writeFile(
+    join(dir, "chain", "tools", "ask.yaml"),
+    "image: busybox\nvolumes: [{name: q, file: question.txt, mount_path: /q}]\ncommand: cat /q\n",
+  );
+  await writeFile(join(dir, "chain", "tools", "question.txt"), "how are you");
   process_ = spawn(join(process.env.MAYFLY_BIN!, "mayfly"), ["dev", dir, "--no-open", "--port", "0"], { env: process.env });
   process_.stderr!.pipe(process.stderr);
-  for await (const line of createInterface(process_.stdout!)) {
-    address = /http:\S+/.exec(line)?.[0] ?? "";
-    if (address) break;
-  }
-  process_.stdout!.resume();
+  createInterface(process_.stdout!).on("line", (line) => (address = /http:\S+/.exec(line)?.[0] ?? address));
+  await until(() => Promise.resolve(address !== ""));
 });
 
 afterAll(async () => {
@@ -76,5 +84,27 @@ test("the tools of a folder are written, run and tested in the browser", async (
   await page.getByText("2 of 2 failed").waitFor();
   await page.getByText("good evening").nth(1).waitFor();
   await pictured(page, "dev-failed");
+  expect(wrong).toEqual([]);
+});
+
+test("a workflow of a folder is tested in the browser", async () => {
+  const { page, wrong } = await open({ viewport: { width: 1400, height: 1000 } });
+  const used = address; // it works once
+  process_.stdin!.write("\n");
+  await until(() => Promise.resolve(address !== used));
+  await page.goto(address);
+  await page.getByRole("link", { name: "chain/chain.yaml" }).click();
+  await shows(page, "Definition").getByText("name: chain").waitFor();
+  await page.getByRole("button", { name: "No problems" }).waitFor();
+  await page.getByRole("button", { name: "Test", exact: true }).click();
+  await page.getByRole("button", { name: "Write a test" }).click();
+  await shows(page, "chain_test.yaml").getByText("workflow: chain.yaml").waitFor();
+  await page.getByRole("button", { name: "Run the tests" }).click();
+  await page.getByText("1 of 1 failed").waitFor();
+  await page.getByText("how are you").first().waitFor(); // a tool that the workflow names, with its file
+  await page.getByRole("button", { name: "Make a mock of it" }).click();
+  await page.getByRole("button", { name: "Run the test it works" }).click();
+  await page.getByText("All 1 passed").waitFor();
+  await pictured(page, "dev-workflow");
   expect(wrong).toEqual([]);
 });

@@ -104,6 +104,11 @@ export class Draft {
     return this.file(this.definition);
   }
 
+  /** kind is what the definition is, or looks like while it is wrong. */
+  get kind(): "tool" | "workflow" {
+    return this.checked?.kind === "workflow" || /^(workflow|parallel_tools):/m.test(this.source?.text ?? "") ? "workflow" : "tool";
+  }
+
   /** open reads the draft; without one, the latest version of the tool of that name; otherwise it is missing. */
   async open() {
     this.problem = undefined;

@@ -159,4 +159,5 @@ workflow:
 export const isTest = (path: string) => /(_test|\.test)\.ya?ml$|(^|\/)tests\.yaml$/.test(path);
 
 /** firstTest is what a file of tests begins with. */
-export const firstTest = (definition: string) => `tool: ${definition}\ntests:\n  - name: it works\n    expect: {exit_code: 0}\n`;
+export const firstTest = (definition: string, kind: "tool" | "workflow") =>
+  `${kind}: ${definition}\ntests:\n  - name: it works\n    expect: {exit_code: 0}\n`;
