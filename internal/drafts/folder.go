@@ -35,6 +35,7 @@ type Folder struct {
 	path    string
 	root    *os.Root
 	archive archive.Contents
+	sent    store.Contents
 
 	mu     sync.Mutex
 	seen   map[string]seen // files that were read, by path
@@ -57,8 +58,8 @@ type with struct {
 	written []string
 }
 
-// Open returns the drafts of a folder. The contents of drafts that are read are put into the archive.
-func Open(dir, project string, a archive.Contents) (*Folder, error) {
+// Open returns the drafts of a folder. The contents of drafts that are read are put into the archive, and noted as sent to the project.
+func Open(dir, project string, a archive.Contents, sent store.Contents) (*Folder, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func Open(dir, project string, a archive.Contents) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the folder %s: %w", dir, err)
 	}
-	return &Folder{project: project, path: abs, root: root, archive: a, seen: map[string]seen{}, with: map[string]with{}}, nil
+	return &Folder{project: project, path: abs, root: root, archive: a, sent: sent, seen: map[string]seen{}, with: map[string]with{}}, nil
 }
 
 // Path is the folder's absolute path.
@@ -141,9 +142,11 @@ func (f *Folder) whole(ctx context.Context, name string) (store.Draft, error) {
 	}
 }
 
-// keep puts the contents of files into the archive.
+// keep puts the contents of files into the archive, and notes them.
 func (f *Folder) keep(ctx context.Context, s *state) error {
+	var digests []string
 	for _, one := range s.files {
+		digests = append(digests, one.Digest)
 		there, err := f.archive.Renew(ctx, one.Digest)
 		if err != nil {
 			return err
@@ -159,7 +162,14 @@ func (f *Folder) keep(ctx context.Context, s *state) error {
 			return err
 		}
 	}
-	return nil
+	noted, err := f.sent.Contents(ctx, f.project, digests)
+	if err != nil {
+		return err
+	}
+	if digests = slices.DeleteFunc(digests, func(digest string) bool { return noted[digest] }); len(digests) == 0 {
+		return nil
+	}
+	return f.sent.AddContents(ctx, f.project, digests)
 }
 
 // draft returns a draft, with the state of its files. The error is store.ErrNotFound if there is no such definition.

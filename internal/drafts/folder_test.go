@@ -25,16 +25,37 @@ type rig struct {
 	t       *testing.T
 	dir     string
 	archive archive.Contents
+	sent    sent
 }
+
+// sent has the contents that were noted as sent, by their digests.
+type sent map[string]bool
+
+func (s sent) AddContents(_ context.Context, project string, digests []string) error {
+	for _, digest := range digests {
+		s[project+" "+digest] = true
+	}
+	return nil
+}
+
+func (s sent) Contents(_ context.Context, project string, digests []string) (map[string]bool, error) {
+	has := map[string]bool{}
+	for _, digest := range digests {
+		has[digest] = s[project+" "+digest]
+	}
+	return has, nil
+}
+
+func (s sent) ForgetContent(context.Context, string) error { panic("not used") }
 
 // open makes a folder with these files. A name that ends in * is an executable file.
 func open(t *testing.T, files map[string]string) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), archive: archive.Contents{In: archive.Dir(t.TempDir())}}
+	r := &rig{t: t, dir: t.TempDir(), archive: archive.Contents{In: archive.Dir(t.TempDir())}, sent: sent{}}
 	for name, text := range files {
 		r.edit(name, text)
 	}
-	f, err := Open(r.dir, "default", r.archive)
+	f, err := Open(r.dir, "default", r.archive, r.sent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +115,9 @@ func (r *rig) files(d store.Draft) map[string]string {
 	b := bundleOf(r.t, d)
 	all := map[string]string{}
 	for _, one := range b.Files {
+		if !r.sent["default "+one.Digest] {
+			r.t.Errorf("the content of %s isn't noted as sent", one.Path)
+		}
 		in, size, err := r.archive.Open(r.t.Context(), one.Digest)
 		if err != nil {
 			r.t.Fatal(err)

@@ -173,7 +173,7 @@ func (s *Server) setDraft(ctx context.Context, in *struct {
 	b := in.Body.Bundle
 	slices.SortFunc(b.Files, func(x, y api.File) int { return strings.Compare(x.Path, y.Path) })
 	d := store.Draft{Project: in.Project, Name: in.Draft, Definition: b.Definition, Base: in.Body.Base, ChangedBy: who(ctx).Name}
-	if d.Kind, err = s.checkDraft(ctx, &b); err != nil {
+	if d.Kind, err = s.checkDraft(ctx, in.Project, &b); err != nil {
 		return nil, s.explain(err, what)
 	}
 	if _, d.Manifest, err = digestOf(&b); err != nil {
@@ -199,13 +199,16 @@ func (s *Server) setDraft(ctx context.Context, in *struct {
 
 // checkDraft checks what must be right in a draft too: its files can be in one folder, and their contents are there. It returns what the
 // definition looks like.
-func (s *Server) checkDraft(ctx context.Context, b *api.Bundle) (kind string, err error) {
+func (s *Server) checkDraft(ctx context.Context, project string, b *api.Bundle) (kind string, err error) {
 	if err := checkFiles(b); err != nil {
 		return "", err
 	}
 	at := slices.IndexFunc(b.Files, func(f api.File) bool { return f.Path == b.Definition })
 	if at < 0 {
 		return "", wrongBundle("body.definition", fmt.Sprintf("%q is not among the files", b.Definition))
+	}
+	if err := s.checkSent(ctx, project, b); err != nil {
+		return "", err
 	}
 	for i, f := range b.Files {
 		where := fmt.Sprintf("body.files[%d]", i)

@@ -59,7 +59,7 @@ func (s *Server) putArtifact(ctx context.Context, in *struct {
 	if !ok {
 		return nil, problem(http.StatusConflict, run.CodeNotHeld, "this runner holds no attempt that makes artifacts: its lease ran out, or the run has ended", "end it, and report nothing more of it")
 	}
-	return s.receive(in.Digest, maxArtifact, "the artifact is larger than 4 GiB"), nil
+	return s.receive(in.Digest, maxArtifact, "the artifact is larger than 4 GiB", func(context.Context) error { return nil }), nil
 }
 
 // holdsOne reports whether a runner holds an attempt with a request as is says. Only requests that have one of the texts are opened. One that

@@ -55,6 +55,10 @@ func TestPostgres(t *testing.T) {
 		})
 	}
 	t.Run("Migrations", func(t *testing.T) { migrateAtOnce(t, server.Database(t)) })
+	t.Run("NotesContents", func(t *testing.T) {
+		address := server.Database(t)
+		notesContents(t, func() *Store { return openPostgres(t, address) })
+	})
 	t.Run("Deadlock", func(t *testing.T) {
 		address := server.Database(t)
 		deadlock(t, openPostgres(t, address), openPostgres(t, address))

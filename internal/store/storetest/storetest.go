@@ -28,6 +28,7 @@ type Store interface {
 	store.Logs
 	store.Statistics
 	store.Answers
+	store.Contents
 	store.Clock
 }
 
@@ -70,6 +71,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ClaimsAtOnce":      func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
 		"Histories":         func(t *testing.T, s Store) { Histories(t, s) },
 		"Policies":          policies,
+		"Contents":          contents,
 		"Drafts":            drafts,
 		"DraftsAtOnce":      func(t *testing.T, s Store) { DraftsAtOnce(t, s) },
 		"Projects":          projects,
