@@ -68,7 +68,9 @@ func Open(dir, project string, a archive.Contents, sent store.Contents) (*Folder
 	if err != nil {
 		return nil, fmt.Errorf("open the folder %s: %w", dir, err)
 	}
-	return &Folder{project: project, path: abs, root: root, archive: a, sent: sent, seen: map[string]seen{}, with: map[string]with{}}, nil
+	f := &Folder{project: project, path: abs, root: root, archive: a, sent: sent, seen: map[string]seen{}, with: map[string]with{}}
+	f.removeAbandoned()
+	return f, nil
 }
 
 // Path is the folder's absolute path.

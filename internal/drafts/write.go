@@ -144,6 +144,7 @@ type writing struct {
 	has     *state
 	written map[string]bool // what the draft will have
 	ready   []ready
+	made    []string // folders, each after those that it is in
 	gone    []string
 }
 
@@ -163,7 +164,7 @@ func (w *writing) write(ctx context.Context, p string, one api.File) error {
 		return err
 	}
 	dir := path.Dir(p)
-	if err := w.f.root.MkdirAll(dir, 0o777); err != nil {
+	if err := w.makeFolder(dir); err != nil {
 		return refused(fmt.Sprintf("the folder of %s can't be made: %v", p, withoutCall(err)), "use another path")
 	}
 	mode := fs.FileMode(0o666)
@@ -173,7 +174,7 @@ func (w *writing) write(ctx context.Context, p string, one api.File) error {
 	if old != nil {
 		mode = 0o600 // until it has the old one's, which may keep others out
 	}
-	temporary := path.Join(dir, ".mayfly-"+rand.Text())
+	temporary := path.Join(dir, unfinished+rand.Text())
 	out, err := w.f.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return refused(fmt.Sprintf("%s can't be written: %v", p, withoutCall(err)), "look at who may write to its folder")
@@ -192,6 +193,16 @@ func (w *writing) write(ctx context.Context, p string, one api.File) error {
 		err = out.Sync() // it is what someone has written, and there may be no other copy
 	}
 	return errors.Join(err, in.Close(), out.Close())
+}
+
+// makeFolder makes a folder, and those that it is in.
+func (w *writing) makeFolder(dir string) error {
+	for i, r := range dir + "/" {
+		if r == '/' && w.f.root.Mkdir(dir[:i], 0o777) == nil {
+			w.made = append(w.made, dir[:i])
+		}
+	}
+	return w.f.root.MkdirAll(dir, 0o777) // which says what is wrong
 }
 
 // modeOf is the mode of a file that is to be executable or not: by those who may read it.
@@ -275,11 +286,14 @@ func (w *writing) commit() error {
 	return nil
 }
 
-// close removes what wasn't put in its place.
+// close removes what wasn't put in its place, and the folders that were made for it.
 func (w *writing) close() {
 	for _, one := range w.ready {
 		if one.temporary != "" {
 			_ = w.f.root.Remove(one.temporary) // the error of the write says what is wrong
 		}
+	}
+	for _, dir := range slices.Backward(w.made) {
+		_ = w.f.root.Remove(dir) // one that isn't empty stays
 	}
 }
