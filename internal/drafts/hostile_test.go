@@ -4,6 +4,7 @@ package drafts
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -172,6 +173,20 @@ func TestOwner(t *testing.T) {
 		if is, ok := info.Sys().(*syscall.Stat_t); !ok || is.Uid != want[0] || is.Gid != want[1] || info.Mode() != 0o750 {
 			t.Errorf("of %v, the owner is %d:%d and the mode %s", owner, is.Uid, is.Gid, info.Mode())
 		}
+	}
+}
+
+// TestFull makes one draft more than there may be.
+func TestFull(t *testing.T) {
+	r := open(t, map[string]string{"a.yaml": plain})
+	for i := range store.MostDrafts - 1 {
+		r.edit(fmt.Sprintf("%d.yaml", i), plain)
+	}
+	if _, err := r.put("b/more.yaml", "more.yaml", map[string]string{"more.yaml": plain}, nil); !errors.Is(err, store.ErrFull) {
+		t.Errorf("%v", err)
+	}
+	if _, err := r.put("a.yaml", "a.yaml", map[string]string{"a.yaml": script}, nil); err != nil {
+		t.Errorf("one that is there: %v", err)
 	}
 }
 

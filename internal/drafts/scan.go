@@ -12,15 +12,15 @@ import (
 	"syscall"
 
 	"github.com/mayfly-run/mayfly/internal/document"
+	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // What a search of the folder is bounded by.
 const (
-	deepest         = 16
-	mostEntries     = 20_000
-	mostDefinitions = 1000
-	mostOmitted     = 20
+	deepest     = 16
+	mostEntries = 20_000
+	mostOmitted = 20
 )
 
 // scan is what a search of the folder has found.
@@ -57,8 +57,8 @@ func (f *Folder) scan() *scan {
 			s.omit("%s has too long a path", name)
 			return nil
 		}
-		if len(s.names) == mostDefinitions {
-			return fmt.Errorf("more than %d definitions are in the folder; the others are left out", mostDefinitions)
+		if len(s.names) == store.MostDrafts {
+			return fmt.Errorf("more than %d definitions are in the folder; the others are left out", store.MostDrafts)
 		}
 		s.names, s.kinds[name] = append(s.names, name), kind
 		return nil

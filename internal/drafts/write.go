@@ -46,6 +46,9 @@ func (f *Folder) SetDraft(ctx context.Context, d store.Draft, is *string) (store
 	if _, err := f.root.Lstat(d.Name); err == nil && tag == "" {
 		return d, refused(d.Name+" already exists, and isn't a definition", "use another name")
 	}
+	if tag == "" && len(all.names) >= store.MostDrafts {
+		return d, store.ErrFull
+	}
 	w := &writing{f: f, has: has, written: map[string]bool{}}
 	defer w.close()
 	for _, one := range b.Files {

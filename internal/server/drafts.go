@@ -136,9 +136,6 @@ func (s *Server) getDraftFile(ctx context.Context, in *struct {
 	return s.content(out.Body.Files[at].Digest, typeBytes, what), nil
 }
 
-// mostDrafts bounds the drafts of a project, which are listed as a whole.
-const mostDrafts = 1000
-
 // wrongDraftName says why a draft can't have a name.
 func wrongDraftName(name string) error {
 	if name == "live" || !fs.ValidPath(name) || name == "." || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == '\\' || r == utf8.RuneError }) {
@@ -180,17 +177,11 @@ func (s *Server) setDraft(ctx context.Context, in *struct {
 		return nil, s.explain(err, what)
 	}
 	d.Tag = store.TagOfDraft(d.Manifest, d.Base)
-	if is == nil || *is == "" {
-		all, _, err := s.drafts.Drafts(ctx, in.Project)
-		if err != nil {
-			return nil, s.explain(err, what)
-		}
-		if len(all) >= mostDrafts && !slices.ContainsFunc(all, func(one store.Draft) bool { return one.Name == in.Draft }) {
-			return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the project %s has %d drafts, which is the most", in.Project, mostDrafts), "remove some")
-		}
-	}
 	subject(ctx, "drafts/"+in.Draft, "etag", d.Tag)
 	d, err = s.drafts.SetDraft(ctx, d, is)
+	if errors.Is(err, store.ErrFull) {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the project %s has %d drafts, which is the most", in.Project, store.MostDrafts), "remove some")
+	}
 	if err != nil {
 		return nil, s.explain(err, what)
 	}

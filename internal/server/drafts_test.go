@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 // draftOfText is a draft of one file, whose content is sent.
@@ -115,6 +117,28 @@ func TestDraftConditions(t *testing.T) {
 		t.Errorf("the same files have the tags %s and %s", first, etag)
 	}
 	put(other, "X-None", "x", 200)
+}
+
+// TestFullOfDrafts makes one draft more than a project may have.
+func TestFullOfDrafts(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, "own "+RoleAuthor)
+	var work sync.WaitGroup
+	for i := range store.MostDrafts {
+		work.Go(func() {
+			if _, err := r.store.SetDraft(t.Context(), store.Draft{Project: "own", Name: fmt.Sprint(i), Manifest: []byte("{}"), Tag: "x"}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+	d := r.draftOfText(t, c, "t.yaml", "x")
+	if _, err := c.SetDraft(t.Context(), "own", "one more", "", d); !codeIs(err, run.CodeInvalidRequest) || !strings.Contains(err.Error(), "the project own has 1000 drafts, which is the most") {
+		t.Errorf("%v", err)
+	}
+	if _, err := c.SetDraft(t.Context(), "own", "0", "", d); err != nil {
+		t.Errorf("one that is there: %v", err)
+	}
 }
 
 // TestWrongDrafts sends what can't be a draft.

@@ -26,6 +26,11 @@ func (s *Store) SetDraft(ctx context.Context, d store.Draft, is *string) (made s
 		if is != nil && *is != old {
 			return refused{store.ErrChanged}
 		}
+		if old == "" {
+			if err := roomForDraft(ctx, tx, d.Project); err != nil {
+				return err
+			}
+		}
 		made = store.Draft{}
 		// The tag in the condition keeps out another server that changes the draft meanwhile.
 		err = tx.rows(ctx, func(rows row) (err error) {
@@ -42,6 +47,19 @@ func (s *Store) SetDraft(ctx context.Context, d store.Draft, is *string) (made s
 	})
 	made.Manifest = d.Manifest
 	return made, err
+}
+
+// roomForDraft fails if a project has as many drafts as it may have. No other transaction makes one of the project meanwhile.
+func roomForDraft(ctx context.Context, tx *tx, project string) error {
+	if err := tx.lock(ctx, "drafts of "+project); err != nil {
+		return err
+	}
+	n := 0
+	err := tx.rows(ctx, func(rows row) error { return rows.Scan(&n) }, `SELECT COUNT(*) FROM drafts WHERE project = ?`, project)
+	if err == nil && n >= store.MostDrafts {
+		err = refused{store.ErrFull}
+	}
+	return err
 }
 
 // tagOfDraft returns the tag of a draft, or "" if there is none.

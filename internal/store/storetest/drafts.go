@@ -114,3 +114,49 @@ func DraftsAtOnce(t *testing.T, stores ...Store) {
 		}
 	}
 }
+
+// MostDrafts has several make the last draft that a project may have: one does.
+func MostDrafts(t *testing.T, stores ...Store) {
+	ctx := t.Context()
+	set := func(s Store, project, name string, is *string) error {
+		_, err := s.SetDraft(ctx, store.Draft{Project: project, Name: name, Manifest: []byte("{}"), Tag: "x"}, is)
+		return err
+	}
+	var work sync.WaitGroup
+	for i := range store.MostDrafts - 1 {
+		work.Go(func() {
+			if err := set(stores[0], "p", fmt.Sprint(i), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+	var made atomic.Int64
+	for i := range 4 {
+		for k, s := range stores {
+			work.Go(func() {
+				switch err := set(s, "p", fmt.Sprint("last", i, k), new("")); {
+				case err == nil:
+					made.Add(1)
+				case !errors.Is(err, store.ErrFull):
+					t.Error(err)
+				}
+			})
+		}
+	}
+	work.Wait()
+	if all, _, err := stores[0].Drafts(ctx, "p"); made.Load() != 1 || len(all) != store.MostDrafts || err != nil {
+		t.Errorf("%d were made, and there are %d, %v", made.Load(), len(all), err)
+	}
+	for _, one := range [][2]string{{"p", "0"}, {"q", "new"}} { // one that is there, and another project
+		if err := set(stores[0], one[0], one[1], nil); err != nil {
+			t.Errorf("%v: %v", one, err)
+		}
+	}
+	if err := stores[0].RemoveDraft(ctx, "p", "0", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := set(stores[0], "p", "new", nil); err != nil {
+		t.Errorf("after one was removed: %v", err)
+	}
+}

@@ -74,6 +74,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Contents":          contents,
 		"Drafts":            drafts,
 		"DraftsAtOnce":      func(t *testing.T, s Store) { DraftsAtOnce(t, s) },
+		"MostDrafts":        func(t *testing.T, s Store) { MostDrafts(t, s) },
 		"Projects":          projects,
 		"Tokens":            tokens,
 		"Sessions":          sessions,
