@@ -39,6 +39,7 @@ type Folder struct {
 
 	mu     sync.Mutex
 	seen   map[string]seen // files that were read, by path
+	kept   int             // the bytes of those of them whose outcomes are kept
 	with   map[string]with
 	listed listed
 	used   map[string]bool // the files of all drafts when they were listed
@@ -137,7 +138,7 @@ func (f *Folder) whole(ctx context.Context, name string) (store.Draft, error) {
 		}
 		var other *archive.DigestError
 		if n < tries && (errors.As(err, &other) || errors.Is(err, fs.ErrNotExist)) { // a file was changed or removed after it was read
-			clear(f.seen)
+			f.reread()
 			continue
 		}
 		return d, err
@@ -229,7 +230,7 @@ func (f *Folder) forget(s *scan) {
 	}
 	const most = 50_000
 	if len(f.seen) > most {
-		clear(f.seen)
+		f.reread()
 	}
 }
 

@@ -28,6 +28,9 @@ type scan struct {
 	names   []string          // of the definitions, sorted
 	kinds   map[string]string // what they look like
 	omitted []string
+
+	testFiles map[string][]string // by their folder
+	tests     map[string][]tests  // those that were read
 }
 
 func (s *scan) omit(format string, args ...any) {
@@ -38,10 +41,15 @@ func (s *scan) omit(format string, args ...any) {
 
 // scan finds the definitions in the folder.
 func (f *Folder) scan() *scan {
-	s, left := &scan{kinds: map[string]string{}}, mostEntries
+	s, left := &scan{kinds: map[string]string{}, testFiles: map[string][]string{}, tests: map[string][]tests{}}, mostEntries
 	err := f.walk(".", 0, &left, skipped, func(name string, e fs.DirEntry) error {
 		base := path.Base(name)
-		if !e.Type().IsRegular() || !isYAML(name) || definition.IsTestFile(name) {
+		if !e.Type().IsRegular() || !isYAML(name) {
+			return nil
+		}
+		if definition.IsTestFile(name) {
+			dir := path.Dir(name)
+			s.testFiles[dir] = append(s.testFiles[dir], name)
 			return nil
 		}
 		kind, err := f.kind(name)

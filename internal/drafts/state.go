@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/document"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -30,6 +32,13 @@ type seen struct {
 	digest string // empty if it wasn't computed
 	kind   string
 	looked bool // kind is set
+	parsed any  // an outcome, or nil
+}
+
+// outcome is what parsing a file gave.
+type outcome[T any] struct {
+	value T
+	err   error
 }
 
 // same says whether a file is as it was.
@@ -58,6 +67,43 @@ func (f *Folder) remember(name string, one seen) {
 		return
 	}
 	f.seen[name] = one
+}
+
+// mostParsed bounds the texts of the files whose outcomes are kept, in bytes.
+const mostParsed = 32 << 20
+
+// parsed returns what parse makes of a file, or what it has made of it before if the file is still the same.
+func parsed[T any](f *Folder, name string, parse func(name string, text []byte) (T, error)) (T, error) {
+	if old, ok := f.known(name).parsed.(outcome[T]); ok {
+		return old.value, old.err
+	}
+	var out outcome[T]
+	in, info, err := f.open(name)
+	if err != nil {
+		return out.value, err
+	}
+	defer in.Close()
+	text, err := document.Read(in, shape.LargeBounds().FileSize)
+	if err != nil {
+		return out.value, err
+	}
+	out.value, out.err = parse(name, text)
+	if f.kept += len(text); f.kept > mostParsed {
+		f.reread()
+	}
+	one := f.seen[name]
+	if !one.same(info) {
+		one = seen{}
+	}
+	one.info, one.parsed = info, out
+	f.remember(name, one)
+	return out.value, out.err
+}
+
+// reread has all files be read anew.
+func (f *Folder) reread() {
+	clear(f.seen)
+	f.kept = 0
 }
 
 // state is the files of a draft, as they are now.

@@ -118,7 +118,7 @@ func rootOf(name, def string) (string, bool) {
 
 // now returns what there is of a draft, read anew. One that doesn't exist has no files and no tag.
 func (f *Folder) now(name string) (all *scan, has *state, tag string, err error) {
-	clear(f.seen)
+	f.reread()
 	all = f.scan()
 	d, has, err := f.draft(name, all)
 	if errors.Is(err, store.ErrNotFound) {
