@@ -42,6 +42,7 @@ type Folder struct {
 	kept   int             // the bytes of those of them whose outcomes are kept
 	with   map[string]with
 	listed listed
+	opened opened
 	used   map[string]bool // the files of all drafts when they were listed
 }
 
@@ -50,6 +51,12 @@ type listed struct {
 	look    string
 	all     []store.Draft
 	omitted []string
+}
+
+// opened are the files of the draft that was read last.
+type opened struct {
+	name, root string
+	has        map[string]bool // paths in root
 }
 
 // with are files that a draft has whatever its definition says now: as long as it is wrong, nobody knows what it names, and what was written with it need
@@ -134,21 +141,59 @@ func (f *Folder) whole(ctx context.Context, name string) (store.Draft, error) {
 	for n := 1; ; n++ {
 		d, has, err := f.draft(name, f.scan())
 		if err == nil {
-			err = f.keep(ctx, has)
+			err = f.keep(ctx, has.root, has.files)
 		}
 		var other *archive.DigestError
 		if n < tries && (errors.As(err, &other) || errors.Is(err, fs.ErrNotExist)) { // a file was changed or removed after it was read
 			f.reread()
 			continue
 		}
+		if err == nil {
+			f.opened = opened{name, has.root, map[string]bool{}}
+			for _, one := range has.files {
+				f.opened.has[one.Path] = true
+			}
+		}
 		return d, err
 	}
 }
 
-// keep puts the contents of files into the archive, and notes them.
-func (f *Folder) keep(ctx context.Context, s *state) error {
+// DraftFile implements store.Drafts. Of the draft that was read last, only the file itself is read: it is as it is now.
+func (f *Folder) DraftFile(ctx context.Context, project, name, file string) (digest string, err error) {
+	if project != f.project {
+		return "", store.ErrNotFound
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if digest, err = f.openedFile(ctx, name, file); err == nil && digest != "" {
+		return digest, nil
+	}
+	if _, err := f.whole(ctx, name); err != nil {
+		return "", err
+	}
+	return f.openedFile(ctx, name, file)
+}
+
+// openedFile returns the digest of a file of the draft that was read last, or "" if it is another draft, or has no such file.
+func (f *Folder) openedFile(ctx context.Context, name, file string) (digest string, err error) {
+	if f.opened.name != name || !f.opened.has[file] {
+		return "", nil
+	}
+	if _, err := f.root.Stat(name); err != nil { // without its definition, it is no draft
+		return "", err
+	}
+	one, _, err := f.file(path.Join(f.opened.root, file))
+	if err != nil {
+		return "", err
+	}
+	one.Path = file
+	return one.Digest, f.keep(ctx, f.opened.root, []api.File{one})
+}
+
+// keep puts the contents of files in root into the archive, and notes them.
+func (f *Folder) keep(ctx context.Context, root string, files []api.File) error {
 	var digests []string
-	for _, one := range s.files {
+	for _, one := range files {
 		digests = append(digests, one.Digest)
 		there, err := f.archive.Renew(ctx, one.Digest)
 		if err != nil {
@@ -157,7 +202,7 @@ func (f *Folder) keep(ctx context.Context, s *state) error {
 		if there {
 			continue
 		}
-		in, _, err := f.open(path.Join(s.root, one.Path))
+		in, _, err := f.open(path.Join(root, one.Path))
 		if err != nil {
 			return err
 		}

@@ -1,11 +1,15 @@
 package drafts
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 // age sets the time of a file.
@@ -71,4 +75,48 @@ func TestParsedOnce(t *testing.T) {
 	if _, err := parsed(r.Folder, "none", func(string, []byte) (int, error) { return 0, nil }); !os.IsNotExist(err) {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestDraftFile gets files of a draft, one after another: each as it is now, and only of what is a draft. Only the first one has the folder searched.
+func TestDraftFile(t *testing.T) {
+	r := open(t, map[string]string{"a/tool.yaml": plain, "a/b/x": "x", "a/y": "y", "c/tool.yaml": plain, "c/x": "other"})
+	looks := 0 // at contents
+	r.Folder.archive.In = &slow{r.archive.In, func() { looks++ }}
+	check := func(project, draft, file, want string, most int, wrong error) {
+		t.Helper()
+		looks = 0
+		digest, err := r.DraftFile(t.Context(), project, draft, file)
+		if !errors.Is(err, wrong) || want == "" && digest != "" || want != "" && digest != archive.Digest([]byte(want)) {
+			t.Errorf("%s of %s in %s: %q, %v; want %q", file, draft, project, digest, err, want)
+		}
+		if looks > most {
+			t.Errorf("%s of %s in %s: it looked at %d contents; want at most %d", file, draft, project, looks, most)
+		}
+		if digest != "" && !r.sent["default "+digest] {
+			t.Errorf("%s of %s isn't noted as sent", file, draft)
+		}
+	}
+	check("default", "a/tool.yaml", "b/x", "x", 9, nil)
+	check("default", "a/tool.yaml", "y", "y", 1, nil)
+	check("default", "a/tool.yaml", "tool.yaml", plain, 1, nil)
+	check("default", "a/tool.yaml", "x", "", 9, nil)
+	check("default", "c/tool.yaml", "x", "other", 9, nil)
+	check("default", "a/tool.yaml", "b/x", "x", 9, nil)
+	check("default", "none", "b/x", "", 9, store.ErrNotFound)
+	check("other", "a/tool.yaml", "b/x", "", 0, store.ErrNotFound)
+	r.edit("a/y", "changed")
+	check("default", "a/tool.yaml", "y", "changed", 1, nil)
+	r.edit("a/new", "new")
+	check("default", "a/tool.yaml", "new", "new", 9, nil)
+	for _, gone := range []string{"y", "tool.yaml"} {
+		if err := os.Remove(filepath.Join(r.dir, "a", gone)); err != nil {
+			t.Fatal(err)
+		}
+		wrong := error(nil)
+		if gone == "tool.yaml" {
+			wrong = store.ErrNotFound
+		}
+		check("default", "a/tool.yaml", "y", "", 9, wrong)
+	}
+	check("default", "a/tool.yaml", "b/x", "", 9, store.ErrNotFound)
 }

@@ -120,20 +120,15 @@ func (s *Server) getDraftFile(ctx context.Context, in *struct {
 	Path string `path:"path" maxLength:"1024" doc:"the file's path, with each slash as %2F"`
 },
 ) (*huma.StreamResponse, error) {
-	d, err := s.drafts.Draft(ctx, in.Project, in.Draft)
-	if err != nil {
-		return nil, s.explain(err, "draft "+in.Draft)
-	}
-	out, err := taggedDraftOf(d)
+	digest, err := s.drafts.DraftFile(ctx, in.Project, in.Draft, in.Path)
 	if err != nil {
 		return nil, s.explain(err, "draft "+in.Draft)
 	}
 	what := fmt.Sprintf("file %q in draft %s", in.Path, in.Draft)
-	at := slices.IndexFunc(out.Body.Files, func(one api.File) bool { return one.Path == in.Path })
-	if at < 0 {
+	if digest == "" {
 		return nil, s.explain(store.ErrNotFound, what)
 	}
-	return s.content(out.Body.Files[at].Digest, typeBytes, what), nil
+	return s.content(digest, typeBytes, what), nil
 }
 
 // wrongDraftName says why a draft can't have a name.

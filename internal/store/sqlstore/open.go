@@ -41,6 +41,7 @@ type Store struct {
 	mu       sync.Mutex
 	prepared map[string]*sql.Stmt // for reading
 	turns    map[string]string    // the project that got a run last, by the pool
+	opened   openedDraft
 }
 
 var (

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -70,6 +71,46 @@ func drafts(t *testing.T, s Store) {
 	if err != nil || omitted != nil || names != " B a b/tool.yaml" {
 		t.Errorf("the list is%s, %v, %v", names, omitted, err)
 	}
+}
+
+// draftFiles gets one file of a draft after another, while drafts change.
+func draftFiles(t *testing.T, s Store) {
+	ctx := t.Context()
+	set := func(project, name, tag string, files ...string) {
+		t.Helper()
+		text := `{"files":[`
+		for i, f := range files {
+			text += strings.Repeat(",", min(i, 1)) + fmt.Sprintf(`{"path":%q,"digest":%q}`, f, tag+f)
+		}
+		if _, err := s.SetDraft(ctx, store.Draft{Project: project, Name: name, Manifest: []byte(text + "]}"), Tag: tag}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(project, name, path, want string, wrong error) {
+		t.Helper()
+		for range 2 {
+			if got, err := s.DraftFile(ctx, project, name, path); got != want || !errors.Is(err, wrong) {
+				t.Errorf("%s of %s in %s: %q, %v; want %q, %v", path, name, project, got, err, want, wrong)
+			}
+		}
+	}
+	check("p", "a", "x", "", store.ErrNotFound)
+	set("p", "a", "1", "x", "y/z")
+	set("p", "b", "1", "only")
+	set("q", "a", "1", "only")
+	check("p", "a", "x", "1x", nil)
+	check("p", "a", "y/z", "1y/z", nil)
+	check("p", "a", "only", "", nil)
+	check("p", "b", "x", "", nil)
+	check("q", "a", "x", "", nil)
+	check("p", "a", "x", "1x", nil)
+	set("p", "a", "2", "x")
+	check("p", "a", "x", "2x", nil)
+	check("p", "a", "y/z", "", nil)
+	if err := s.RemoveDraft(ctx, "p", "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	check("p", "a", "x", "", store.ErrNotFound)
 }
 
 // DraftsAtOnce has several change a draft that all have seen: one does.

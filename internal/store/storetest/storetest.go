@@ -73,6 +73,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Policies":          policies,
 		"Contents":          contents,
 		"Drafts":            drafts,
+		"DraftFiles":        draftFiles,
 		"DraftsAtOnce":      func(t *testing.T, s Store) { DraftsAtOnce(t, s) },
 		"MostDrafts":        func(t *testing.T, s Store) { MostDrafts(t, s) },
 		"Projects":          projects,
