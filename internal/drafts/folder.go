@@ -301,8 +301,12 @@ func skipped(name string) bool {
 // withoutCall is the error of a file operation without the name of the call and the path.
 func withoutCall(err error) error {
 	var system *fs.PathError
-	if errors.As(err, &system) {
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &system):
 		return system.Err
+	case errors.As(err, &link):
+		return link.Err
 	}
 	return err
 }

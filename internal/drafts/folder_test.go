@@ -421,6 +421,41 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestHalfway has a file that can't be put in its place after others were: the error says which are.
+func TestHalfway(t *testing.T) {
+	for n, want := range map[int]string{
+		0: "z.sh can't be written: no such file or directory", 2: "z.sh can't be written: no such file or directory; before that, f0.sh is written, f1.sh is written",
+		12: "z.sh can't be written: no such file or directory; before that, f0.sh is written, f1.sh is written, f10.sh is written, f11.sh is written, f2.sh is written, f3.sh is written, f4.sh is written, f5.sh is written, f6.sh is written, f7.sh is written, and 2 others",
+	} {
+		r := open(t, map[string]string{"tool.yaml": plain})
+		files := map[string]string{"tool.yaml": plain, "z.sh": "last"}
+		for i := range n {
+			files[fmt.Sprintf("f%d.sh", i)] = "mine"
+		}
+		opened := 0
+		r.Folder.archive.In = &slow{r.archive.In, func() {
+			if opened++; opened <= n {
+				return
+			}
+			for name, text := range r.disk() { // what is opened for z.sh is empty yet
+				if isUnfinished.MatchString(name) && text == "" {
+					if err := os.Remove(filepath.Join(r.dir, name)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}}
+		_, err := r.put("tool.yaml", "tool.yaml", files, nil)
+		var p *api.Problem
+		if !errors.As(err, &p) || p.Detail != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if got := r.disk(); len(got) != n+1 {
+			t.Errorf("there is %q", got)
+		}
+	}
+}
+
 // TestRemovedMeanwhile has another program remove a file of a draft that is being read.
 func TestRemovedMeanwhile(t *testing.T) {
 	r := open(t, map[string]string{"tool.yaml": plain, "run.sh": "r"})

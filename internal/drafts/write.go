@@ -149,6 +149,7 @@ type writing struct {
 	ready   []ready
 	made    []string // folders, each after those that it is in
 	gone    []string
+	done    []string // what was written and removed
 }
 
 // ready is a new file beside the one that it replaces.
@@ -271,22 +272,36 @@ func (w *writing) commit() error {
 	}
 	for i, one := range w.ready {
 		if err := w.f.root.Rename(one.temporary, one.path); err != nil {
-			return fmt.Errorf("write %s: %w", one.path, err)
+			return w.halfway(fmt.Sprintf("%s can't be written: %v", one.path, withoutCall(err)))
 		}
 		w.ready[i].temporary = ""
+		w.done = append(w.done, one.path+" is written")
 	}
 	for _, p := range w.gone {
 		if w.f.linkTo(p) != "" {
 			continue // it is somewhere else
 		}
 		if err := w.f.root.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return refused(fmt.Sprintf("%s can't be removed: %v", p, withoutCall(err)), "look at who may write to its folder")
+			return w.halfway(fmt.Sprintf("%s can't be removed: %v", p, withoutCall(err)))
 		}
+		w.done = append(w.done, p+" is removed")
 		for dir := path.Dir(p); dir != "." && w.f.root.Remove(dir) == nil; dir = path.Dir(dir) { // one that isn't empty stays
 			continue
 		}
 	}
 	return nil
+}
+
+// halfway is the error of a change of which some was done.
+func (w *writing) halfway(wrong string) error {
+	const most = 10
+	if n := len(w.done); n > most {
+		w.done = append(w.done[:most:most], fmt.Sprintf("and %d others", n-most))
+	}
+	if len(w.done) > 0 {
+		wrong += "; before that, " + strings.Join(w.done, ", ")
+	}
+	return refused(wrong, "look at who may write to its folder, and get the draft again")
 }
 
 // close removes what wasn't put in its place, and the folders that were made for it.
