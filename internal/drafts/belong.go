@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
@@ -46,8 +47,8 @@ func (f *Folder) folder(dir string, skip func(name string) bool, g *gathering) {
 	some := map[string]bool{}
 	err := f.walk(dir, 0, &left, skip, func(name string, _ fs.DirEntry) error {
 		some[name] = true
-		if len(some) > mostFiles {
-			return fmt.Errorf("the folder has more than %d files", mostFiles)
+		if len(some) > api.MostBundleFiles {
+			return fmt.Errorf("the folder has more than %d files", api.MostBundleFiles)
 		}
 		return nil
 	}, g.s.complain)
@@ -141,8 +142,8 @@ func (f *Folder) find(dir, name string) (file string, ok bool) {
 		return "", true
 	}
 	for ; ; dir = path.Dir(dir) {
-		for _, p := range []string{path.Join(dir, "tools", name, "tool.yaml"), path.Join(dir, "tools", name+".yaml")} {
-			if info, err := f.root.Stat(p); err == nil && info.Mode().IsRegular() {
+		for _, p := range definition.Candidates(dir, name) {
+			if p = filepath.ToSlash(p); f.isFile(p) {
 				return p, true
 			}
 		}
@@ -150,6 +151,11 @@ func (f *Folder) find(dir, name string) (file string, ok bool) {
 			return "", true
 		}
 	}
+}
+
+func (f *Folder) isFile(name string) bool {
+	info, err := f.root.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // tool adds the files of a tool whose definition is in dir.

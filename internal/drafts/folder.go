@@ -287,12 +287,6 @@ func refused(detail, remedy string) error {
 // within says whether a file is in a folder.
 func within(dir, file string) bool { return dir == "." || strings.HasPrefix(file, dir+"/") }
 
-// isYAML says whether a file has the name of a definition.
-func isYAML(name string) bool {
-	ext := path.Ext(name)
-	return ext == ".yaml" || ext == ".yml"
-}
-
 // skipped says whether a file or folder of this name is left out of searches: what is in it is nobody's to edit.
 func skipped(name string) bool {
 	return name == "node_modules" || name == "__pycache__" || strings.HasPrefix(name, ".")

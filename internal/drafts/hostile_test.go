@@ -194,7 +194,7 @@ func TestFull(t *testing.T) {
 func TestMuch(t *testing.T) {
 	r := open(t, map[string]string{"tool.yaml": plain, strings.Repeat("d/", deepest+1) + "tool.yaml": plain})
 	large := filepath.Join(r.dir, "large")
-	if err := errors.Join(os.WriteFile(large, nil, 0o600), os.Truncate(large, mostBytes+1)); err != nil {
+	if err := errors.Join(os.WriteFile(large, nil, 0o600), os.Truncate(large, api.MostBundleBytes+1)); err != nil {
 		t.Fatal(err)
 	}
 	all, omitted, err := r.Drafts(t.Context(), "default")

@@ -44,7 +44,7 @@ func (f *Folder) scan() *scan {
 	s, left := &scan{kinds: map[string]string{}, testFiles: map[string][]string{}, tests: map[string][]tests{}}, mostEntries
 	err := f.walk(".", 0, &left, skipped, func(name string, e fs.DirEntry) error {
 		base := path.Base(name)
-		if !e.Type().IsRegular() || !isYAML(name) {
+		if !e.Type().IsRegular() || !definition.IsYAML(name) {
 			return nil
 		}
 		if definition.IsTestFile(name) {

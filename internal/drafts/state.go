@@ -20,12 +20,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
-// mostFiles and mostBytes are what a bundle may have.
-const (
-	mostFiles = 10_000
-	mostBytes = 256 << 20
-)
-
 // seen is a file as it was read.
 type seen struct {
 	info   fs.FileInfo
@@ -147,8 +141,8 @@ func (f *Folder) state(name string, all *scan) (*state, error) {
 			}
 			continue
 		}
-		if size += one.Size; size > mostBytes || len(s.files) == mostFiles {
-			s.complain("%s and what follows is left out: the files are more than %d or larger than %d MiB together", p, mostFiles, mostBytes>>20)
+		if size += one.Size; size > api.MostBundleBytes || len(s.files) == api.MostBundleFiles {
+			s.complain("%s and what follows is left out: the files are more than %d or larger than %d MiB together", p, api.MostBundleFiles, api.MostBundleBytes>>20)
 			break
 		}
 		one.Path = s.relative(p)
@@ -185,16 +179,16 @@ func (f *Folder) file(name string) (one api.File, info fs.FileInfo, err error) {
 		return one, nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	if info.Size() > mostBytes {
-		return one, nil, fmt.Errorf("it is larger than %d MiB", mostBytes>>20)
+	if info.Size() > api.MostBundleBytes {
+		return one, nil, fmt.Errorf("it is larger than %d MiB", api.MostBundleBytes>>20)
 	}
 	sum := sha256.New()
-	n, err := io.Copy(sum, io.LimitReader(in, mostBytes+1))
+	n, err := io.Copy(sum, io.LimitReader(in, api.MostBundleBytes+1))
 	if err != nil {
 		return one, nil, err
 	}
-	if n > mostBytes {
-		return one, nil, fmt.Errorf("it is larger than %d MiB", mostBytes>>20)
+	if n > api.MostBundleBytes {
+		return one, nil, fmt.Errorf("it is larger than %d MiB", api.MostBundleBytes>>20)
 	}
 	if !old.same(info) {
 		old = seen{}

@@ -106,7 +106,7 @@ func (f *Folder) RemoveDraft(_ context.Context, project, name string, is *string
 
 // rootOf returns the folder that a draft's files are in.
 func rootOf(name, def string) (string, bool) {
-	if !fs.ValidPath(name) || !isYAML(name) || definition.IsTestFile(name) || strings.Count(name, "/") > deepest {
+	if !fs.ValidPath(name) || !definition.IsYAML(name) || definition.IsTestFile(name) || strings.Count(name, "/") > deepest {
 		return "", false
 	}
 	if name == def {

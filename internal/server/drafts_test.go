@@ -159,7 +159,7 @@ func TestWrongDrafts(t *testing.T) {
 		"absolute":   {func(d *api.SetDraft) { d.Files[0].Path = "/t.yaml" }, `"/t.yaml" is not a path of a file in a folder`},
 		"not sent":   {func(d *api.SetDraft) { d.Files[0].Digest = digestOfText("never") }, "was not sent"},
 		"size":       {func(d *api.SetDraft) { d.Files[0].Size = 5 }, `"t.yaml" has 1 bytes, not 5`},
-		"large":      {func(d *api.SetDraft) { d.Files[0].Size = maxBundle + 1 }, "the files are larger than 256 MiB together"},
+		"large":      {func(d *api.SetDraft) { d.Files[0].Size = api.MostBundleBytes + 1 }, "the files are larger than 256 MiB together"},
 		"twice":      {func(d *api.SetDraft) { d.Files = append(d.Files, d.Files[0]) }, `the file "t.yaml" can't be made: another file has its name`},
 		"a folder": {func(d *api.SetDraft) {
 			d.Files = append(d.Files, api.File{Path: "t.yaml/a", Digest: d.Files[0].Digest, Size: 1})
