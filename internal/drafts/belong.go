@@ -147,7 +147,7 @@ func (f *Folder) find(dir, name string) (file string, ok bool) {
 				return p, true
 			}
 		}
-		if dir == "." {
+		if dir == "." || f.isFile(path.Join(dir, definition.ProjectFile)) {
 			return "", true
 		}
 	}

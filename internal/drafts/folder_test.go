@@ -209,6 +209,14 @@ func TestWhatBelongs(t *testing.T) {
 			"flows/release.yaml:workflow other/x.yaml:tool tools/build.yaml:tool",
 			map[string]string{"flows/release.yaml": "flows/release.yaml: flows/release.yaml flows/unused other/x.yaml tools/build.yaml tools/run.sh*", "other/x.yaml": "x.yaml: x.yaml y"},
 		},
+		"a project in the folder": {
+			map[string]string{
+				"p/mayfly.yaml": "", "p/flows/f.yaml": "workflow: [{name: a, tool: own}, {name: b, tool: above}]\n", "p/tools/own.yaml": plain,
+				"tools/above.yaml": plain, "tools/own.yaml": plain, "other/g.yaml": "workflow: [{name: a, tool: above}]\n",
+			},
+			"other/g.yaml:workflow p/flows/f.yaml:workflow p/tools/own.yaml:tool tools/above.yaml:tool tools/own.yaml:tool",
+			map[string]string{"p/flows/f.yaml": "flows/f.yaml: flows/f.yaml tools/own.yaml", "other/g.yaml": "other/g.yaml: other/g.yaml tools/above.yaml"},
+		},
 		"wrong": {
 			map[string]string{"a/tool.yaml": "name: [\n", "b/workflow.yaml": "", "c.yaml": "image: busybox\ncommand: [\n", "d.yaml": "a: b\n"},
 			"a/tool.yaml: b/workflow.yaml: c.yaml:tool",
