@@ -3,7 +3,7 @@ package store
 import "context"
 
 // Contents knows which contents each project was sent. A content is kept once, whoever sent it; a digest alone opens none: only what was sent to a project
-// may be named there. The methods may be called from several goroutines.
+// may be named there. What a runner has sent is noted too, under a name that no project has. The methods may be called from several goroutines.
 type Contents interface {
 	// AddContents notes that a project was sent these contents. Some may be noted already.
 	AddContents(ctx context.Context, project string, digests []string) error
