@@ -10,6 +10,12 @@ type File struct {
 	Executable bool   `json:"executable,omitempty"`
 }
 
+// What a bundle may have at most. The schema of Bundle has the number of files too.
+const (
+	MostBundleFiles = 10_000
+	MostBundleBytes = 256 << 20 // of the files together
+)
+
 // Bundle is a definition with its folder. The contents of the files are sent before, each once (Missing, PutContent).
 type Bundle struct {
 	Definition string `json:"definition" maxLength:"1024" doc:"the path of the definition among files"`

@@ -89,16 +89,16 @@ func (f *devFlags) run(ctx context.Context, dir string, in io.Reader, out, errOu
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
 	kept := archive.Dir(data.Path)
-	folder, err := drafts.Open(dir, devProject, archive.Contents{In: kept})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, folder.Close()) }()
 	db, token, err := devStore(ctx, data.Path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	folder, err := drafts.Open(dir, devProject, archive.Contents{In: kept}, db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, folder.Close()) }()
 	keys, err := secret.OpenKeys(filepath.Join(data.Path, "keys"))
 	if err != nil {
 		return err

@@ -10,8 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mayfly-run/mayfly/internal/document"
-	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
@@ -24,7 +23,9 @@ func (f *Folder) belong(name string, all *scan, s *state) []string {
 	g := &gathering{f: f, s: s, paths: paths}
 	right := g.definition(name)
 	dir := path.Dir(name)
-	g.tests(name)
+	for _, one := range f.testsIn(dir, all) {
+		g.tests(name, one)
+	}
 	s.named = slices.Sorted(maps.Keys(paths))
 	if !slices.ContainsFunc(all.names, func(other string) bool { return other != name && within(dir, other) }) {
 		f.folder(dir, skipped, g)
@@ -46,8 +47,8 @@ func (f *Folder) folder(dir string, skip func(name string) bool, g *gathering) {
 	some := map[string]bool{}
 	err := f.walk(dir, 0, &left, skip, func(name string, _ fs.DirEntry) error {
 		some[name] = true
-		if len(some) > mostFiles {
-			return fmt.Errorf("the folder has more than %d files", mostFiles)
+		if len(some) > api.MostBundleFiles {
+			return fmt.Errorf("the folder has more than %d files", api.MostBundleFiles)
 		}
 		return nil
 	}, g.s.complain)
@@ -91,23 +92,9 @@ func inside(dir, name string) (string, bool) {
 	return p, !path.IsAbs(name) && fs.ValidPath(p) && !strings.ContainsAny(p, "\\\x00")
 }
 
-// read returns a file that is parsed.
-func (g *gathering) read(name string) ([]byte, error) {
-	in, _, err := g.f.open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	return document.Read(in, shape.LargeBounds().FileSize)
-}
-
 // definition adds what a definition names. It returns false for one that is wrong, so that it isn't known what it names.
 func (g *gathering) definition(name string) bool {
-	text, err := g.read(name)
-	if err != nil {
-		return false
-	}
-	def, err := definition.Parse(name, text)
+	def, err := parsed(g.f, name, definition.Parse)
 	if err != nil {
 		return false
 	}
@@ -126,10 +113,8 @@ func (g *gathering) definition(name string) bool {
 			continue
 		}
 		g.add(".", file)
-		if text, err := g.read(file); err == nil {
-			if t, err := tool.Parse(file, text); err == nil {
-				g.tool(path.Dir(file), t)
-			}
+		if def, err := parsed(g.f, file, definition.Parse); err == nil && def.Tool != nil {
+			g.tool(path.Dir(file), def.Tool)
 		}
 	}
 	return true
@@ -137,27 +122,40 @@ func (g *gathering) definition(name string) bool {
 
 // find returns the file of a step's tool, or "" if the folder doesn't have it: the project may.
 func (g *gathering) find(dir, name string) string {
+	file, ok := g.f.find(dir, name)
+	if !ok {
+		g.s.complain("%s is left out: it is outside the folder", name)
+	}
+	return file
+}
+
+// find returns the file of a tool that a file in dir names, or "" if the folder doesn't have it. ok is false for a path that leads out of the folder.
+func (f *Folder) find(dir, name string) (file string, ok bool) {
 	if definition.IsPath(name) {
 		p, ok := inside(dir, name)
 		if !ok {
-			g.s.complain("%s is left out: it is outside the folder", name)
-			return ""
+			return "", false
 		}
-		return p
+		return p, true
 	}
 	if wrong, _ := tool.CheckName(name); wrong != "" {
-		return ""
+		return "", true
 	}
 	for ; ; dir = path.Dir(dir) {
-		for _, p := range []string{path.Join(dir, "tools", name, "tool.yaml"), path.Join(dir, "tools", name+".yaml")} {
-			if info, err := g.f.root.Stat(p); err == nil && info.Mode().IsRegular() {
-				return p
+		for _, p := range definition.Candidates(dir, name) {
+			if p = filepath.ToSlash(p); f.isFile(p) {
+				return p, true
 			}
 		}
-		if dir == "." {
-			return ""
+		if dir == "." || f.isFile(path.Join(dir, definition.ProjectFile)) {
+			return "", true
 		}
 	}
+}
+
+func (f *Folder) isFile(name string) bool {
+	info, err := f.root.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // tool adds the files of a tool whose definition is in dir.
@@ -172,36 +170,44 @@ func (g *gathering) tool(dir string, t *tool.Tool) {
 	}
 }
 
-// tests adds the files of tests beside a definition that test it, with the files of mocks that they name.
-func (g *gathering) tests(name string) {
-	dir := path.Dir(name)
-	left := mostEntries
-	_ = g.f.walk(dir, deepest, &left, skipped, func(file string, e fs.DirEntry) error { // what is too much is left out
-		if e.Type().IsRegular() && path.Dir(file) == dir && definition.IsTestFile(file) {
-			g.suite(name, file)
-		}
-		return nil
-	}, func(string, ...any) {})
+// tests is a file of tests.
+type tests struct {
+	file  string
+	suite *suite.Suite // nil if it is wrong
+	of    []string     // what it tests, if it is in the folder
 }
 
-// suite adds a file of tests if it tests a definition, or is named like it.
-func (g *gathering) suite(name, file string) {
-	dir := path.Dir(file)
-	text, err := g.read(file)
-	if err != nil {
-		return
+// testsIn returns the files of tests in a folder. There may be as many as definitions, so each is read once for a scan, and not once for each of those.
+func (f *Folder) testsIn(dir string, all *scan) []tests {
+	read, ok := all.tests[dir]
+	if ok {
+		return read
 	}
-	all, err := suite.Parse(file, text)
-	if err != nil {
-		if stem := strings.TrimSuffix(name, path.Ext(name)); strings.HasPrefix(file, stem+"_") || strings.HasPrefix(file, stem+".") {
-			g.paths[file] = true
+	for _, file := range all.testFiles[dir] {
+		one := tests{file: file}
+		if all, err := parsed(f, file, suite.Parse); err == nil {
+			one.suite, one.of = all, f.tested(dir, all)
+		}
+		read = append(read, one)
+	}
+	all.tests[dir] = read
+	return read
+}
+
+// tests adds a file of tests, with the files of mocks that it names, if it tests a definition. One that is wrong is added if it is named like it.
+func (g *gathering) tests(name string, one tests) {
+	dir := path.Dir(one.file)
+	if one.suite == nil {
+		if stem := strings.TrimSuffix(name, path.Ext(name)); strings.HasPrefix(one.file, stem+"_") || strings.HasPrefix(one.file, stem+".") {
+			g.paths[one.file] = true
 		}
 		return
 	}
-	if !g.tested(name, dir, all) {
+	if !slices.Contains(one.of, name) {
 		return
 	}
-	g.paths[file] = true
+	all := one.suite
+	g.paths[one.file] = true
 	mocks := func(http []suite.HTTPMock) {
 		for _, m := range http {
 			for _, a := range m.Answers {
@@ -215,21 +221,17 @@ func (g *gathering) suite(name, file string) {
 	for _, t := range all.Tests {
 		fixtures = append(fixtures, t.Fixture)
 	}
-	for _, one := range fixtures {
-		mocks(one.HTTP)
-		if one.MockFile == nil {
+	for _, part := range fixtures {
+		mocks(part.HTTP)
+		if part.MockFile == nil {
 			continue
 		}
-		g.add(dir, one.MockFile.Path)
-		p, ok := inside(dir, one.MockFile.Path)
+		g.add(dir, part.MockFile.Path)
+		p, ok := inside(dir, part.MockFile.Path)
 		if !ok {
 			continue
 		}
-		text, err := g.read(p)
-		if err != nil {
-			continue
-		}
-		if set, err := suite.ParseMocks(p, text); err == nil {
+		if set, err := parsed(g.f, p, suite.ParseMocks); err == nil {
 			mocks(set.HTTP)
 			for _, own := range set.Tests {
 				mocks(own.HTTP)
@@ -238,24 +240,24 @@ func (g *gathering) suite(name, file string) {
 	}
 }
 
-// tested says whether a suite in dir tests a definition.
-func (g *gathering) tested(name, dir string, all *suite.Suite) bool {
+// tested returns the definitions in the folder that a suite in dir may test.
+func (f *Folder) tested(dir string, all *suite.Suite) (of []string) {
 	subject := all.Tool
 	if all.Workflow != nil {
 		subject = all.Workflow
 	}
 	switch {
 	case subject == nil || subject.Inline != nil:
-		return false
 	case definition.IsPath(subject.Name), all.Workflow == nil:
-		return g.find(dir, subject.Name) == name
-	}
-	for _, at := range []string{"", "workflows"} {
-		for _, ext := range []string{".yaml", ".yml"} {
-			if path.Join(dir, at, subject.Name+ext) == name {
-				return true
+		if file, _ := f.find(dir, subject.Name); file != "" {
+			of = append(of, file)
+		}
+	default:
+		for _, at := range []string{"", "workflows"} {
+			for _, ext := range []string{".yaml", ".yml"} {
+				of = append(of, path.Join(dir, at, subject.Name+ext))
 			}
 		}
 	}
-	return false
+	return of
 }

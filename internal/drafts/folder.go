@@ -35,11 +35,14 @@ type Folder struct {
 	path    string
 	root    *os.Root
 	archive archive.Contents
+	sent    store.Contents
 
 	mu     sync.Mutex
 	seen   map[string]seen // files that were read, by path
+	kept   int             // the bytes of those of them whose outcomes are kept
 	with   map[string]with
 	listed listed
+	opened opened
 	used   map[string]bool // the files of all drafts when they were listed
 }
 
@@ -50,6 +53,12 @@ type listed struct {
 	omitted []string
 }
 
+// opened are the files of the draft that was read last.
+type opened struct {
+	name, root string
+	has        map[string]bool // paths in root
+}
+
 // with are files that a draft has whatever its definition says now: as long as it is wrong, nobody knows what it names, and what was written with it need
 // not be named yet.
 type with struct {
@@ -57,8 +66,8 @@ type with struct {
 	written []string
 }
 
-// Open returns the drafts of a folder. The contents of drafts that are read are put into the archive.
-func Open(dir, project string, a archive.Contents) (*Folder, error) {
+// Open returns the drafts of a folder. The contents of drafts that are read are put into the archive, and noted as sent to the project.
+func Open(dir, project string, a archive.Contents, sent store.Contents) (*Folder, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -67,7 +76,9 @@ func Open(dir, project string, a archive.Contents) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the folder %s: %w", dir, err)
 	}
-	return &Folder{project: project, path: abs, root: root, archive: a, seen: map[string]seen{}, with: map[string]with{}}, nil
+	f := &Folder{project: project, path: abs, root: root, archive: a, sent: sent, seen: map[string]seen{}, with: map[string]with{}}
+	f.removeAbandoned()
+	return f, nil
 }
 
 // Path is the folder's absolute path.
@@ -130,20 +141,60 @@ func (f *Folder) whole(ctx context.Context, name string) (store.Draft, error) {
 	for n := 1; ; n++ {
 		d, has, err := f.draft(name, f.scan())
 		if err == nil {
-			err = f.keep(ctx, has)
+			err = f.keep(ctx, has.root, has.files)
 		}
 		var other *archive.DigestError
 		if n < tries && (errors.As(err, &other) || errors.Is(err, fs.ErrNotExist)) { // a file was changed or removed after it was read
-			clear(f.seen)
+			f.reread()
 			continue
+		}
+		if err == nil {
+			f.opened = opened{name, has.root, map[string]bool{}}
+			for _, one := range has.files {
+				f.opened.has[one.Path] = true
+			}
 		}
 		return d, err
 	}
 }
 
-// keep puts the contents of files into the archive.
-func (f *Folder) keep(ctx context.Context, s *state) error {
-	for _, one := range s.files {
+// DraftFile implements store.Drafts. Of the draft that was read last, only the file itself is read: it is as it is now.
+func (f *Folder) DraftFile(ctx context.Context, project, name, file string) (digest string, err error) {
+	if project != f.project {
+		return "", store.ErrNotFound
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if digest, err = f.openedFile(ctx, name, file); err == nil && digest != "" {
+		return digest, nil
+	}
+	if _, err := f.whole(ctx, name); err != nil {
+		return "", err
+	}
+	return f.openedFile(ctx, name, file)
+}
+
+// openedFile returns the digest of a file of the draft that was read last, or "" if it is another draft, or has no such file.
+func (f *Folder) openedFile(ctx context.Context, name, file string) (digest string, err error) {
+	if f.opened.name != name || !f.opened.has[file] {
+		return "", nil
+	}
+	if _, err := f.root.Stat(name); err != nil { // without its definition, it is no draft
+		return "", err
+	}
+	one, _, err := f.file(path.Join(f.opened.root, file))
+	if err != nil {
+		return "", err
+	}
+	one.Path = file
+	return one.Digest, f.keep(ctx, f.opened.root, []api.File{one})
+}
+
+// keep puts the contents of files in root into the archive, and notes them.
+func (f *Folder) keep(ctx context.Context, root string, files []api.File) error {
+	var digests []string
+	for _, one := range files {
+		digests = append(digests, one.Digest)
 		there, err := f.archive.Renew(ctx, one.Digest)
 		if err != nil {
 			return err
@@ -151,7 +202,7 @@ func (f *Folder) keep(ctx context.Context, s *state) error {
 		if there {
 			continue
 		}
-		in, _, err := f.open(path.Join(s.root, one.Path))
+		in, _, err := f.open(path.Join(root, one.Path))
 		if err != nil {
 			return err
 		}
@@ -159,7 +210,14 @@ func (f *Folder) keep(ctx context.Context, s *state) error {
 			return err
 		}
 	}
-	return nil
+	noted, err := f.sent.Contents(ctx, f.project, digests)
+	if err != nil {
+		return err
+	}
+	if digests = slices.DeleteFunc(digests, func(digest string) bool { return noted[digest] }); len(digests) == 0 {
+		return nil
+	}
+	return f.sent.AddContents(ctx, f.project, digests)
 }
 
 // draft returns a draft, with the state of its files. The error is store.ErrNotFound if there is no such definition.
@@ -217,7 +275,7 @@ func (f *Folder) forget(s *scan) {
 	}
 	const most = 50_000
 	if len(f.seen) > most {
-		clear(f.seen)
+		f.reread()
 	}
 }
 
@@ -229,12 +287,6 @@ func refused(detail, remedy string) error {
 // within says whether a file is in a folder.
 func within(dir, file string) bool { return dir == "." || strings.HasPrefix(file, dir+"/") }
 
-// isYAML says whether a file has the name of a definition.
-func isYAML(name string) bool {
-	ext := path.Ext(name)
-	return ext == ".yaml" || ext == ".yml"
-}
-
 // skipped says whether a file or folder of this name is left out of searches: what is in it is nobody's to edit.
 func skipped(name string) bool {
 	return name == "node_modules" || name == "__pycache__" || strings.HasPrefix(name, ".")
@@ -243,8 +295,12 @@ func skipped(name string) bool {
 // withoutCall is the error of a file operation without the name of the call and the path.
 func withoutCall(err error) error {
 	var system *fs.PathError
-	if errors.As(err, &system) {
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &system):
 		return system.Err
+	case errors.As(err, &link):
+		return link.Err
 	}
 	return err
 }

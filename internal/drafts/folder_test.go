@@ -25,16 +25,37 @@ type rig struct {
 	t       *testing.T
 	dir     string
 	archive archive.Contents
+	sent    sent
 }
+
+// sent has the contents that were noted as sent, by their digests.
+type sent map[string]bool
+
+func (s sent) AddContents(_ context.Context, project string, digests []string) error {
+	for _, digest := range digests {
+		s[project+" "+digest] = true
+	}
+	return nil
+}
+
+func (s sent) Contents(_ context.Context, project string, digests []string) (map[string]bool, error) {
+	has := map[string]bool{}
+	for _, digest := range digests {
+		has[digest] = s[project+" "+digest]
+	}
+	return has, nil
+}
+
+func (s sent) ForgetContent(context.Context, string) error { panic("not used") }
 
 // open makes a folder with these files. A name that ends in * is an executable file.
 func open(t *testing.T, files map[string]string) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), archive: archive.Contents{In: archive.Dir(t.TempDir())}}
+	r := &rig{t: t, dir: t.TempDir(), archive: archive.Contents{In: archive.Dir(t.TempDir())}, sent: sent{}}
 	for name, text := range files {
 		r.edit(name, text)
 	}
-	f, err := Open(r.dir, "default", r.archive)
+	f, err := Open(r.dir, "default", r.archive, r.sent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +115,9 @@ func (r *rig) files(d store.Draft) map[string]string {
 	b := bundleOf(r.t, d)
 	all := map[string]string{}
 	for _, one := range b.Files {
+		if !r.sent["default "+one.Digest] {
+			r.t.Errorf("the content of %s isn't noted as sent", one.Path)
+		}
 		in, size, err := r.archive.Open(r.t.Context(), one.Digest)
 		if err != nil {
 			r.t.Fatal(err)
@@ -184,6 +208,14 @@ func TestWhatBelongs(t *testing.T) {
 			},
 			"flows/release.yaml:workflow other/x.yaml:tool tools/build.yaml:tool",
 			map[string]string{"flows/release.yaml": "flows/release.yaml: flows/release.yaml flows/unused other/x.yaml tools/build.yaml tools/run.sh*", "other/x.yaml": "x.yaml: x.yaml y"},
+		},
+		"a project in the folder": {
+			map[string]string{
+				"p/mayfly.yaml": "", "p/flows/f.yaml": "workflow: [{name: a, tool: own}, {name: b, tool: above}]\n", "p/tools/own.yaml": plain,
+				"tools/above.yaml": plain, "tools/own.yaml": plain, "other/g.yaml": "workflow: [{name: a, tool: above}]\n",
+			},
+			"other/g.yaml:workflow p/flows/f.yaml:workflow p/tools/own.yaml:tool tools/above.yaml:tool tools/own.yaml:tool",
+			map[string]string{"p/flows/f.yaml": "flows/f.yaml: flows/f.yaml tools/own.yaml", "other/g.yaml": "other/g.yaml: other/g.yaml tools/above.yaml"},
 		},
 		"wrong": {
 			map[string]string{"a/tool.yaml": "name: [\n", "b/workflow.yaml": "", "c.yaml": "image: busybox\ncommand: [\n", "d.yaml": "a: b\n"},
@@ -393,6 +425,41 @@ func TestChangedMeanwhile(t *testing.T) {
 		want[name] = "another"
 		if got := r.disk(); !maps.Equal(got, want) {
 			t.Errorf("%s: there is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// TestHalfway has a file that can't be put in its place after others were: the error says which are.
+func TestHalfway(t *testing.T) {
+	for n, want := range map[int]string{
+		0: "z.sh can't be written: no such file or directory", 2: "z.sh can't be written: no such file or directory; before that, f0.sh is written, f1.sh is written",
+		12: "z.sh can't be written: no such file or directory; before that, f0.sh is written, f1.sh is written, f10.sh is written, f11.sh is written, f2.sh is written, f3.sh is written, f4.sh is written, f5.sh is written, f6.sh is written, f7.sh is written, and 2 others",
+	} {
+		r := open(t, map[string]string{"tool.yaml": plain})
+		files := map[string]string{"tool.yaml": plain, "z.sh": "last"}
+		for i := range n {
+			files[fmt.Sprintf("f%d.sh", i)] = "mine"
+		}
+		opened := 0
+		r.Folder.archive.In = &slow{r.archive.In, func() {
+			if opened++; opened <= n {
+				return
+			}
+			for name, text := range r.disk() { // what is opened for z.sh is empty yet
+				if isUnfinished.MatchString(name) && text == "" {
+					if err := os.Remove(filepath.Join(r.dir, name)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}}
+		_, err := r.put("tool.yaml", "tool.yaml", files, nil)
+		var p *api.Problem
+		if !errors.As(err, &p) || p.Detail != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if got := r.disk(); len(got) != n+1 {
+			t.Errorf("there is %q", got)
 		}
 	}
 }

@@ -4,6 +4,7 @@ package drafts
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -175,11 +176,25 @@ func TestOwner(t *testing.T) {
 	}
 }
 
+// TestFull makes one draft more than there may be.
+func TestFull(t *testing.T) {
+	r := open(t, map[string]string{"a.yaml": plain})
+	for i := range store.MostDrafts - 1 {
+		r.edit(fmt.Sprintf("%d.yaml", i), plain)
+	}
+	if _, err := r.put("b/more.yaml", "more.yaml", map[string]string{"more.yaml": plain}, nil); !errors.Is(err, store.ErrFull) {
+		t.Errorf("%v", err)
+	}
+	if _, err := r.put("a.yaml", "a.yaml", map[string]string{"a.yaml": script}, nil); err != nil {
+		t.Errorf("one that is there: %v", err)
+	}
+}
+
 // TestMuch has more than the bounds allow.
 func TestMuch(t *testing.T) {
 	r := open(t, map[string]string{"tool.yaml": plain, strings.Repeat("d/", deepest+1) + "tool.yaml": plain})
 	large := filepath.Join(r.dir, "large")
-	if err := errors.Join(os.WriteFile(large, nil, 0o600), os.Truncate(large, mostBytes+1)); err != nil {
+	if err := errors.Join(os.WriteFile(large, nil, 0o600), os.Truncate(large, api.MostBundleBytes+1)); err != nil {
 		t.Fatal(err)
 	}
 	all, omitted, err := r.Drafts(t.Context(), "default")

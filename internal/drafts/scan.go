@@ -12,15 +12,15 @@ import (
 	"syscall"
 
 	"github.com/mayfly-run/mayfly/internal/document"
+	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // What a search of the folder is bounded by.
 const (
-	deepest         = 16
-	mostEntries     = 20_000
-	mostDefinitions = 1000
-	mostOmitted     = 20
+	deepest     = 16
+	mostEntries = 20_000
+	mostOmitted = 20
 )
 
 // scan is what a search of the folder has found.
@@ -28,6 +28,9 @@ type scan struct {
 	names   []string          // of the definitions, sorted
 	kinds   map[string]string // what they look like
 	omitted []string
+
+	testFiles map[string][]string // by their folder
+	tests     map[string][]tests  // those that were read
 }
 
 func (s *scan) omit(format string, args ...any) {
@@ -38,10 +41,15 @@ func (s *scan) omit(format string, args ...any) {
 
 // scan finds the definitions in the folder.
 func (f *Folder) scan() *scan {
-	s, left := &scan{kinds: map[string]string{}}, mostEntries
+	s, left := &scan{kinds: map[string]string{}, testFiles: map[string][]string{}, tests: map[string][]tests{}}, mostEntries
 	err := f.walk(".", 0, &left, skipped, func(name string, e fs.DirEntry) error {
 		base := path.Base(name)
-		if !e.Type().IsRegular() || !isYAML(name) || definition.IsTestFile(name) {
+		if !e.Type().IsRegular() || !definition.IsYAML(name) {
+			return nil
+		}
+		if definition.IsTestFile(name) {
+			dir := path.Dir(name)
+			s.testFiles[dir] = append(s.testFiles[dir], name)
 			return nil
 		}
 		kind, err := f.kind(name)
@@ -57,8 +65,8 @@ func (f *Folder) scan() *scan {
 			s.omit("%s has too long a path", name)
 			return nil
 		}
-		if len(s.names) == mostDefinitions {
-			return fmt.Errorf("more than %d definitions are in the folder; the others are left out", mostDefinitions)
+		if len(s.names) == store.MostDrafts {
+			return fmt.Errorf("more than %d definitions are in the folder; the others are left out", store.MostDrafts)
 		}
 		s.names, s.kinds[name] = append(s.names, name), kind
 		return nil

@@ -15,13 +15,9 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/document"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/store"
-)
-
-// mostFiles and mostBytes are what a bundle may have.
-const (
-	mostFiles = 10_000
-	mostBytes = 256 << 20
 )
 
 // seen is a file as it was read.
@@ -30,6 +26,13 @@ type seen struct {
 	digest string // empty if it wasn't computed
 	kind   string
 	looked bool // kind is set
+	parsed any  // an outcome, or nil
+}
+
+// outcome is what parsing a file gave.
+type outcome[T any] struct {
+	value T
+	err   error
 }
 
 // same says whether a file is as it was.
@@ -58,6 +61,43 @@ func (f *Folder) remember(name string, one seen) {
 		return
 	}
 	f.seen[name] = one
+}
+
+// mostParsed bounds the texts of the files whose outcomes are kept, in bytes.
+const mostParsed = 32 << 20
+
+// parsed returns what parse makes of a file, or what it has made of it before if the file is still the same.
+func parsed[T any](f *Folder, name string, parse func(name string, text []byte) (T, error)) (T, error) {
+	if old, ok := f.known(name).parsed.(outcome[T]); ok {
+		return old.value, old.err
+	}
+	var out outcome[T]
+	in, info, err := f.open(name)
+	if err != nil {
+		return out.value, err
+	}
+	defer in.Close()
+	text, err := document.Read(in, shape.LargeBounds().FileSize)
+	if err != nil {
+		return out.value, err
+	}
+	out.value, out.err = parse(name, text)
+	if f.kept += len(text); f.kept > mostParsed {
+		f.reread()
+	}
+	one := f.seen[name]
+	if !one.same(info) {
+		one = seen{}
+	}
+	one.info, one.parsed = info, out
+	f.remember(name, one)
+	return out.value, out.err
+}
+
+// reread has all files be read anew.
+func (f *Folder) reread() {
+	clear(f.seen)
+	f.kept = 0
 }
 
 // state is the files of a draft, as they are now.
@@ -101,8 +141,8 @@ func (f *Folder) state(name string, all *scan) (*state, error) {
 			}
 			continue
 		}
-		if size += one.Size; size > mostBytes || len(s.files) == mostFiles {
-			s.complain("%s and what follows is left out: the files are more than %d or larger than %d MiB together", p, mostFiles, mostBytes>>20)
+		if size += one.Size; size > api.MostBundleBytes || len(s.files) == api.MostBundleFiles {
+			s.complain("%s and what follows is left out: the files are more than %d or larger than %d MiB together", p, api.MostBundleFiles, api.MostBundleBytes>>20)
 			break
 		}
 		one.Path = s.relative(p)
@@ -139,16 +179,16 @@ func (f *Folder) file(name string) (one api.File, info fs.FileInfo, err error) {
 		return one, nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	if info.Size() > mostBytes {
-		return one, nil, fmt.Errorf("it is larger than %d MiB", mostBytes>>20)
+	if info.Size() > api.MostBundleBytes {
+		return one, nil, fmt.Errorf("it is larger than %d MiB", api.MostBundleBytes>>20)
 	}
 	sum := sha256.New()
-	n, err := io.Copy(sum, io.LimitReader(in, mostBytes+1))
+	n, err := io.Copy(sum, io.LimitReader(in, api.MostBundleBytes+1))
 	if err != nil {
 		return one, nil, err
 	}
-	if n > mostBytes {
-		return one, nil, fmt.Errorf("it is larger than %d MiB", mostBytes>>20)
+	if n > api.MostBundleBytes {
+		return one, nil, fmt.Errorf("it is larger than %d MiB", api.MostBundleBytes>>20)
 	}
 	if !old.same(info) {
 		old = seen{}

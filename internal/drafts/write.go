@@ -46,6 +46,9 @@ func (f *Folder) SetDraft(ctx context.Context, d store.Draft, is *string) (store
 	if _, err := f.root.Lstat(d.Name); err == nil && tag == "" {
 		return d, refused(d.Name+" already exists, and isn't a definition", "use another name")
 	}
+	if tag == "" && len(all.names) >= store.MostDrafts {
+		return d, store.ErrFull
+	}
 	w := &writing{f: f, has: has, written: map[string]bool{}}
 	defer w.close()
 	for _, one := range b.Files {
@@ -103,7 +106,7 @@ func (f *Folder) RemoveDraft(_ context.Context, project, name string, is *string
 
 // rootOf returns the folder that a draft's files are in.
 func rootOf(name, def string) (string, bool) {
-	if !fs.ValidPath(name) || !isYAML(name) || definition.IsTestFile(name) || strings.Count(name, "/") > deepest {
+	if !fs.ValidPath(name) || !definition.IsYAML(name) || definition.IsTestFile(name) || strings.Count(name, "/") > deepest {
 		return "", false
 	}
 	if name == def {
@@ -115,7 +118,7 @@ func rootOf(name, def string) (string, bool) {
 
 // now returns what there is of a draft, read anew. One that doesn't exist has no files and no tag.
 func (f *Folder) now(name string) (all *scan, has *state, tag string, err error) {
-	clear(f.seen)
+	f.reread()
 	all = f.scan()
 	d, has, err := f.draft(name, all)
 	if errors.Is(err, store.ErrNotFound) {
@@ -144,7 +147,9 @@ type writing struct {
 	has     *state
 	written map[string]bool // what the draft will have
 	ready   []ready
+	made    []string // folders, each after those that it is in
 	gone    []string
+	done    []string // what was written and removed
 }
 
 // ready is a new file beside the one that it replaces.
@@ -163,7 +168,7 @@ func (w *writing) write(ctx context.Context, p string, one api.File) error {
 		return err
 	}
 	dir := path.Dir(p)
-	if err := w.f.root.MkdirAll(dir, 0o777); err != nil {
+	if err := w.makeFolder(dir); err != nil {
 		return refused(fmt.Sprintf("the folder of %s can't be made: %v", p, withoutCall(err)), "use another path")
 	}
 	mode := fs.FileMode(0o666)
@@ -173,7 +178,7 @@ func (w *writing) write(ctx context.Context, p string, one api.File) error {
 	if old != nil {
 		mode = 0o600 // until it has the old one's, which may keep others out
 	}
-	temporary := path.Join(dir, ".mayfly-"+rand.Text())
+	temporary := path.Join(dir, unfinished+rand.Text())
 	out, err := w.f.root.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return refused(fmt.Sprintf("%s can't be written: %v", p, withoutCall(err)), "look at who may write to its folder")
@@ -192,6 +197,16 @@ func (w *writing) write(ctx context.Context, p string, one api.File) error {
 		err = out.Sync() // it is what someone has written, and there may be no other copy
 	}
 	return errors.Join(err, in.Close(), out.Close())
+}
+
+// makeFolder makes a folder, and those that it is in.
+func (w *writing) makeFolder(dir string) error {
+	for i, r := range dir + "/" {
+		if r == '/' && w.f.root.Mkdir(dir[:i], 0o777) == nil {
+			w.made = append(w.made, dir[:i])
+		}
+	}
+	return w.f.root.MkdirAll(dir, 0o777) // which says what is wrong
 }
 
 // modeOf is the mode of a file that is to be executable or not: by those who may read it.
@@ -257,17 +272,19 @@ func (w *writing) commit() error {
 	}
 	for i, one := range w.ready {
 		if err := w.f.root.Rename(one.temporary, one.path); err != nil {
-			return fmt.Errorf("write %s: %w", one.path, err)
+			return w.halfway(fmt.Sprintf("%s can't be written: %v", one.path, withoutCall(err)))
 		}
 		w.ready[i].temporary = ""
+		w.done = append(w.done, one.path+" is written")
 	}
 	for _, p := range w.gone {
 		if w.f.linkTo(p) != "" {
 			continue // it is somewhere else
 		}
 		if err := w.f.root.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return refused(fmt.Sprintf("%s can't be removed: %v", p, withoutCall(err)), "look at who may write to its folder")
+			return w.halfway(fmt.Sprintf("%s can't be removed: %v", p, withoutCall(err)))
 		}
+		w.done = append(w.done, p+" is removed")
 		for dir := path.Dir(p); dir != "." && w.f.root.Remove(dir) == nil; dir = path.Dir(dir) { // one that isn't empty stays
 			continue
 		}
@@ -275,11 +292,26 @@ func (w *writing) commit() error {
 	return nil
 }
 
-// close removes what wasn't put in its place.
+// halfway is the error of a change of which some was done.
+func (w *writing) halfway(wrong string) error {
+	const most = 10
+	if n := len(w.done); n > most {
+		w.done = append(w.done[:most:most], fmt.Sprintf("and %d others", n-most))
+	}
+	if len(w.done) > 0 {
+		wrong += "; before that, " + strings.Join(w.done, ", ")
+	}
+	return refused(wrong, "look at who may write to its folder, and get the draft again")
+}
+
+// close removes what wasn't put in its place, and the folders that were made for it.
 func (w *writing) close() {
 	for _, one := range w.ready {
 		if one.temporary != "" {
 			_ = w.f.root.Remove(one.temporary) // the error of the write says what is wrong
 		}
+	}
+	for _, dir := range slices.Backward(w.made) {
+		_ = w.f.root.Remove(dir) // one that isn't empty stays
 	}
 }

@@ -27,8 +27,6 @@ import (
 )
 
 const (
-	// maxBundle bounds the files of a bundle together, in bytes.
-	maxBundle = 256 << 20
 	// deepestFile bounds the folders that a file of a bundle is in, and mostFolders all of them.
 	deepestFile = 32
 	mostFolders = 20_000
@@ -209,8 +207,8 @@ func checkFiles(b *api.Bundle) error {
 		if f.Path == "." || !fs.ValidPath(f.Path) || strings.ContainsAny(f.Path, "\\\x00") {
 			return wrongBundle(where, fmt.Sprintf("%q is not a path of a file in a folder", f.Path))
 		}
-		if size += f.Size; size > maxBundle {
-			return wrongBundle(where, fmt.Sprintf("the files are larger than %d MiB together", maxBundle>>20))
+		if size += f.Size; size > api.MostBundleBytes {
+			return wrongBundle(where, fmt.Sprintf("the files are larger than %d MiB together", api.MostBundleBytes>>20))
 		}
 		if files[f.Path] {
 			return cantMake(where, "the file", f.Path, fs.ErrExist)
@@ -325,7 +323,7 @@ func (b *bundled) find(name string) (string, error) {
 		return "", fmt.Errorf("tool %s %s; %s", shape.Quote(name), wrong, hint)
 	}
 	for dir := b.dir; ; dir = filepath.Dir(dir) {
-		for _, file := range []string{filepath.Join(dir, "tools", name, "tool.yaml"), filepath.Join(dir, "tools", name+".yaml")} {
+		for _, file := range definition.Candidates(dir, name) {
 			if shape.IsFile(file) {
 				return file, nil
 			}

@@ -90,7 +90,7 @@ func newFuzzer(t *testing.T, r *rig) *fuzzer {
 	}
 	waits := made("/projects/own/runs", `{"tool":"t"}`)
 	digest := archive.Digest([]byte("artifact"))
-	if err := r.archive.Put(t.Context(), digest, strings.NewReader("artifact")); err != nil {
+	if err := r.Link(defaultPool, "r", reporter).PutContent(t.Context(), digest, strings.NewReader("artifact")); err != nil {
 		t.Fatal(err)
 	}
 	report := &api.Report{Holding: api.Holding{Run: ended, Attempt: 1}, First: 1, Events: []run.Event{

@@ -120,24 +120,16 @@ func (s *Server) getDraftFile(ctx context.Context, in *struct {
 	Path string `path:"path" maxLength:"1024" doc:"the file's path, with each slash as %2F"`
 },
 ) (*huma.StreamResponse, error) {
-	d, err := s.drafts.Draft(ctx, in.Project, in.Draft)
-	if err != nil {
-		return nil, s.explain(err, "draft "+in.Draft)
-	}
-	out, err := taggedDraftOf(d)
+	digest, err := s.drafts.DraftFile(ctx, in.Project, in.Draft, in.Path)
 	if err != nil {
 		return nil, s.explain(err, "draft "+in.Draft)
 	}
 	what := fmt.Sprintf("file %q in draft %s", in.Path, in.Draft)
-	at := slices.IndexFunc(out.Body.Files, func(one api.File) bool { return one.Path == in.Path })
-	if at < 0 {
+	if digest == "" {
 		return nil, s.explain(store.ErrNotFound, what)
 	}
-	return s.content(out.Body.Files[at].Digest, typeBytes, what), nil
+	return s.content(digest, typeBytes, what), nil
 }
-
-// mostDrafts bounds the drafts of a project, which are listed as a whole.
-const mostDrafts = 1000
 
 // wrongDraftName says why a draft can't have a name.
 func wrongDraftName(name string) error {
@@ -173,24 +165,18 @@ func (s *Server) setDraft(ctx context.Context, in *struct {
 	b := in.Body.Bundle
 	slices.SortFunc(b.Files, func(x, y api.File) int { return strings.Compare(x.Path, y.Path) })
 	d := store.Draft{Project: in.Project, Name: in.Draft, Definition: b.Definition, Base: in.Body.Base, ChangedBy: who(ctx).Name}
-	if d.Kind, err = s.checkDraft(ctx, &b); err != nil {
+	if d.Kind, err = s.checkDraft(ctx, in.Project, &b); err != nil {
 		return nil, s.explain(err, what)
 	}
 	if _, d.Manifest, err = digestOf(&b); err != nil {
 		return nil, s.explain(err, what)
 	}
 	d.Tag = store.TagOfDraft(d.Manifest, d.Base)
-	if is == nil || *is == "" {
-		all, _, err := s.drafts.Drafts(ctx, in.Project)
-		if err != nil {
-			return nil, s.explain(err, what)
-		}
-		if len(all) >= mostDrafts && !slices.ContainsFunc(all, func(one store.Draft) bool { return one.Name == in.Draft }) {
-			return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the project %s has %d drafts, which is the most", in.Project, mostDrafts), "remove some")
-		}
-	}
 	subject(ctx, "drafts/"+in.Draft, "etag", d.Tag)
 	d, err = s.drafts.SetDraft(ctx, d, is)
+	if errors.Is(err, store.ErrFull) {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the project %s has %d drafts, which is the most", in.Project, store.MostDrafts), "remove some")
+	}
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
@@ -199,13 +185,16 @@ func (s *Server) setDraft(ctx context.Context, in *struct {
 
 // checkDraft checks what must be right in a draft too: its files can be in one folder, and their contents are there. It returns what the
 // definition looks like.
-func (s *Server) checkDraft(ctx context.Context, b *api.Bundle) (kind string, err error) {
+func (s *Server) checkDraft(ctx context.Context, project string, b *api.Bundle) (kind string, err error) {
 	if err := checkFiles(b); err != nil {
 		return "", err
 	}
 	at := slices.IndexFunc(b.Files, func(f api.File) bool { return f.Path == b.Definition })
 	if at < 0 {
 		return "", wrongBundle("body.definition", fmt.Sprintf("%q is not among the files", b.Definition))
+	}
+	if err := s.checkSent(ctx, project, b); err != nil {
+		return "", err
 	}
 	for i, f := range b.Files {
 		where := fmt.Sprintf("body.files[%d]", i)

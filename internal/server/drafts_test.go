@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 // draftOfText is a draft of one file, whose content is sent.
@@ -117,6 +119,28 @@ func TestDraftConditions(t *testing.T) {
 	put(other, "X-None", "x", 200)
 }
 
+// TestFullOfDrafts makes one draft more than a project may have.
+func TestFullOfDrafts(t *testing.T) {
+	r := newRig(t)
+	c := r.client(t, "own "+RoleAuthor)
+	var work sync.WaitGroup
+	for i := range store.MostDrafts {
+		work.Go(func() {
+			if _, err := r.store.SetDraft(t.Context(), store.Draft{Project: "own", Name: fmt.Sprint(i), Manifest: []byte("{}"), Tag: "x"}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+	d := r.draftOfText(t, c, "t.yaml", "x")
+	if _, err := c.SetDraft(t.Context(), "own", "one more", "", d); !codeIs(err, run.CodeInvalidRequest) || !strings.Contains(err.Error(), "the project own has 1000 drafts, which is the most") {
+		t.Errorf("%v", err)
+	}
+	if _, err := c.SetDraft(t.Context(), "own", "0", "", d); err != nil {
+		t.Errorf("one that is there: %v", err)
+	}
+}
+
 // TestWrongDrafts sends what can't be a draft.
 func TestWrongDrafts(t *testing.T) {
 	r := newRig(t)
@@ -135,7 +159,7 @@ func TestWrongDrafts(t *testing.T) {
 		"absolute":   {func(d *api.SetDraft) { d.Files[0].Path = "/t.yaml" }, `"/t.yaml" is not a path of a file in a folder`},
 		"not sent":   {func(d *api.SetDraft) { d.Files[0].Digest = digestOfText("never") }, "was not sent"},
 		"size":       {func(d *api.SetDraft) { d.Files[0].Size = 5 }, `"t.yaml" has 1 bytes, not 5`},
-		"large":      {func(d *api.SetDraft) { d.Files[0].Size = maxBundle + 1 }, "the files are larger than 256 MiB together"},
+		"large":      {func(d *api.SetDraft) { d.Files[0].Size = api.MostBundleBytes + 1 }, "the files are larger than 256 MiB together"},
 		"twice":      {func(d *api.SetDraft) { d.Files = append(d.Files, d.Files[0]) }, `the file "t.yaml" can't be made: another file has its name`},
 		"a folder": {func(d *api.SetDraft) {
 			d.Files = append(d.Files, api.File{Path: "t.yaml/a", Digest: d.Files[0].Digest, Size: 1})

@@ -207,7 +207,7 @@ func (s *Server) validate(ctx context.Context, in *struct {
 	Body api.Bundle
 },
 ) (*body[api.Checked], error) {
-	l, err := s.load(ctx, &in.Body)
+	l, err := s.loadSent(ctx, in.Project, &in.Body)
 	if err == nil && l.workflow != nil {
 		err = s.checkWorkflow(ctx, in.Project, l)
 	}

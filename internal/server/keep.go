@@ -333,11 +333,14 @@ func (s *Server) sweepContents(ctx context.Context, older time.Duration) error {
 	}); err != nil {
 		return err
 	}
-	for _, name := range unknown {
+	for digits, name := range unknown {
 		if o, err := s.archive.In.Stat(ctx, name); err != nil || time.Since(o.Modified) < older {
 			continue // it was renewed meanwhile, or is gone
 		}
 		s.log.Info("delete a content that nothing refers to", "object", name)
+		if err := s.store.ForgetContent(ctx, "sha256:"+digits); err != nil { // before, so that nobody may name what isn't there
+			return err
+		}
 		if err := s.archive.In.Delete(ctx, name); err != nil {
 			return err
 		}

@@ -543,6 +543,9 @@ func TestSweepContents(t *testing.T) {
 		if err := s.archive.Put(ctx, digests[what], strings.NewReader(what)); err != nil {
 			t.Fatal(err)
 		}
+		if err := s.store.AddContents(ctx, "p", []string{digests[what]}); err != nil {
+			t.Fatal(err)
+		}
 		name, err := archive.ContentName(digests[what])
 		if err != nil {
 			t.Fatal(err)
@@ -558,10 +561,13 @@ func TestSweepContents(t *testing.T) {
 		t.Fatal(err)
 	}
 	digests["fresh"] = fresh
+	if err := s.store.AddContents(ctx, "p", []string{fresh}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.missing(ctx, &struct {
 		InProject
 		Body api.Digests
-	}{Body: api.Digests{Digests: []string{digests["renewed"]}}}); err != nil {
+	}{InProject{"p"}, api.Digests{Digests: []string{digests["renewed"]}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.store.AddVersion(ctx, store.Version{Project: "p", Tool: "t", Manifest: []byte(`{"files":[{"digest":"` + digests["version"] + `"}]}`)}); err != nil {
@@ -580,6 +586,9 @@ func TestSweepContents(t *testing.T) {
 		r, _, err := s.archive.Open(ctx, digest)
 		if gone := errors.Is(err, fs.ErrNotExist); gone != (what == "nobody") {
 			t.Errorf("the content of %s: %v", what, err)
+		}
+		if noted, err := s.store.Contents(ctx, "p", []string{digest}); err != nil || noted[digest] == (what == "nobody") {
+			t.Errorf("the content of %s is noted as sent: %v, %v", what, noted, err)
 		}
 		if err == nil {
 			if _, err := io.Copy(io.Discard, r); err != nil {

@@ -42,7 +42,11 @@ func (l *Link) Content(ctx context.Context, digest string) (io.ReadCloser, error
 
 // PutContent implements runner.Server.
 func (l *Link) PutContent(ctx context.Context, digest string, content io.Reader) error {
-	return l.s.explain(l.s.archive.Put(ctx, digest, content), "content "+digest)
+	err := l.s.archive.Put(ctx, digest, content)
+	if err == nil {
+		err = l.s.store.AddContents(ctx, l.holder(), []string{digest})
+	}
+	return l.s.explain(err, "content "+digest)
 }
 
 // Shell implements runner.Server.

@@ -54,13 +54,25 @@ func (r *rig) keyed(t *testing.T, token, key, path, body string) reply {
 	return reply{resp.StatusCode, resp.Header.Get("Idempotency-Replayed"), string(data)}
 }
 
-// bundle puts a definition into the archive, and returns a bundle of it as JSON.
-func (r *rig) bundle(t *testing.T, text string) string {
+// sentContent is a content that the projects of tests were sent.
+func (r *rig) sentContent(t *testing.T, text string) (digest string) {
 	t.Helper()
-	digest := archive.Digest([]byte(text))
+	digest = archive.Digest([]byte(text))
 	if err := r.archive.Put(t.Context(), digest, strings.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
+	for _, project := range []string{"own", "p", "web"} {
+		if err := r.store.AddContents(t.Context(), project, []string{digest}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return digest
+}
+
+// bundle returns a bundle of a definition as JSON, whose content was sent.
+func (r *rig) bundle(t *testing.T, text string) string {
+	t.Helper()
+	digest := r.sentContent(t, text)
 	return fmt.Sprintf(`{"definition":"t.yaml","files":[{"path":"t.yaml","digest":%q,"size":%d}]}`, digest, len(text))
 }
 

@@ -249,6 +249,9 @@ func (s *Server) report(ctx context.Context, runner string, r *received) (*api.R
 	if err := r.check(); err != nil {
 		return nil, err
 	}
+	if err := s.checkArtifacts(ctx, runner, r.Result); err != nil {
+		return nil, err
+	}
 	s.pool.heard(runner)
 	if r.Attempt > 1 || s.pool.maybeStep(runner, store.Hold{Run: r.Run, Attempt: r.Attempt}) {
 		if _, err := r.events(); err != nil { // not in the transaction

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -51,7 +52,8 @@ func (s *Server) putArtifact(ctx context.Context, in *struct {
 },
 ) (*huma.StreamResponse, error) {
 	maybe := [][]byte{[]byte(`"made":true`), []byte(`"sealed":`)}
-	ok, err := s.holdsOne(ctx, holder(who(ctx).Pool, in.Name, in.Instance), maybe, func(r *run.Request) bool {
+	runner := holder(who(ctx).Pool, in.Name, in.Instance)
+	ok, err := s.holdsOne(ctx, runner, maybe, func(r *run.Request) bool {
 		return slices.ContainsFunc(r.Artifacts, func(a run.Artifact) bool { return a.Made })
 	})
 	if err != nil {
@@ -60,7 +62,27 @@ func (s *Server) putArtifact(ctx context.Context, in *struct {
 	if !ok {
 		return nil, problem(http.StatusConflict, run.CodeNotHeld, "this runner holds no attempt that makes artifacts: its lease ran out, or the run has ended", "end it, and report nothing more of it")
 	}
-	return s.receive(in.Digest, maxArtifact, "the artifact is larger than 4 GiB"), nil
+	return s.receive(in.Digest, maxArtifact, "the artifact is larger than 4 GiB", func(ctx context.Context) error {
+		return s.store.AddContents(ctx, runner, []string{in.Digest})
+	}), nil
+}
+
+// checkArtifacts checks that a runner has sent the artifacts of a result: it might name the content of a project for which it holds nothing. What a runner
+// has sent is noted under its own name, which no project has: there is a slash in it.
+func (s *Server) checkArtifacts(ctx context.Context, runner string, result *run.Result) error {
+	if result == nil || len(result.Artifacts) == 0 {
+		return nil
+	}
+	sent, err := s.store.Contents(ctx, runner, slices.Collect(maps.Values(result.Artifacts)))
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(result.Artifacts)) {
+		if !sent[result.Artifacts[name]] {
+			return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the runner has not sent the artifact %s", name), "send it before the result that names it")
+		}
+	}
+	return nil
 }
 
 // holdsOne reports whether a runner holds an attempt with a request as is says. Only requests that have one of the texts are opened. One that

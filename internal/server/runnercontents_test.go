@@ -183,6 +183,43 @@ func TestRunnerContents(t *testing.T) {
 	check("others have ended", map[string]string{files: "404", sealed: "404", artifact: "200"}, "204")
 }
 
+// TestArtifactsNotSent has a runner name what it hasn't sent as an artifact, also if another one has: the run stays as it is until it is sent.
+func TestArtifactsNotSent(t *testing.T) {
+	r := newRigWith(t, Options{Lease: time.Hour})
+	const text = "another project's"
+	theirs := r.sentContent(t, text)
+	if err := r.Link(defaultPool, "r", "another instance").PutContent(t.Context(), theirs, strings.NewReader(text)); err != nil {
+		t.Fatal(err)
+	}
+	r.heldStep(t, "a", archive.Digest([]byte("in")))
+	report := &api.Report{Holding: api.Holding{Run: "a", Attempt: 1}, First: 1, Result: &run.Result{Status: run.Succeeded, Artifacts: map[string]string{"out": theirs}}}
+	runner := holder(defaultPool, "r", reporter)
+	for _, send := range []func() error{
+		func() error {
+			return r.Link(defaultPool, "r", reporter).PutContent(t.Context(), theirs, strings.NewReader("guessed"))
+		},
+		func() error {
+			if got := r.first(t, http.MethodPut, "/runner/r/"+reporter+"/contents/"+theirs, r.tokens[RoleRunner], "guessed"); !strings.HasPrefix(got, "422") {
+				return errors.New(got)
+			}
+			return nil
+		},
+	} {
+		if err := send(); err != nil && !codeIs(err, run.CodeInvalidInput) {
+			t.Fatal(err)
+		}
+		if _, err := r.Report(t.Context(), runner, report); !codeIs(err, run.CodeInvalidRequest) || !strings.Contains(err.Error(), "has not sent the artifact out") {
+			t.Errorf("%v", err)
+		}
+	}
+	if got := r.first(t, http.MethodPut, "/runner/r/"+reporter+"/contents/"+theirs, r.tokens[RoleRunner], text); !strings.HasPrefix(got, "204") {
+		t.Fatal(got)
+	}
+	if out, err := r.Report(t.Context(), runner, report); err != nil || !out.Ended {
+		t.Errorf("after it was sent: %+v, %v", out, err)
+	}
+}
+
 // TestUnreadableRequest has a runner hold attempts whose sealed requests can't be opened: what other attempts need and make passes.
 func TestUnreadableRequest(t *testing.T) {
 	r := newRigWith(t, Options{Lease: time.Hour})

@@ -172,7 +172,7 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 		return nil, nil, 0, p
 	}
 	if n.Bundle != nil {
-		l, err := s.load(ctx, n.Bundle)
+		l, err := s.loadSent(ctx, project, n.Bundle)
 		return l, n.Bundle, 0, err
 	}
 	v, err := s.store.Version(ctx, project, n.Tool, n.Version)

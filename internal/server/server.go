@@ -39,6 +39,7 @@ type Store interface {
 	store.Logs
 	store.Statistics
 	store.Answers
+	store.Contents
 	store.Clock
 }
 

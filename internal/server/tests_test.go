@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
-	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -24,10 +23,7 @@ func (r *rig) files(t *testing.T, files ...string) *api.Bundle {
 	t.Helper()
 	b := &api.Bundle{Definition: files[0]}
 	for i := 0; i+1 < len(files); i += 2 {
-		digest := archive.Digest([]byte(files[i+1]))
-		if err := r.archive.Put(t.Context(), digest, strings.NewReader(files[i+1])); err != nil {
-			t.Fatal(err)
-		}
+		digest := r.sentContent(t, files[i+1])
 		b.Files = append(b.Files, api.File{Path: files[i], Digest: digest, Size: int64(len(files[i+1]))})
 	}
 	return b

@@ -7,11 +7,9 @@ import (
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/policy"
-	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -37,54 +35,6 @@ func (s *Server) registerTools() {
 		"List the versions of a tool, the newest first"), s.listVersions)
 }
 
-func (s *Server) missing(ctx context.Context, in *struct {
-	InProject
-	Body api.Digests
-},
-) (*body[api.Digests], error) {
-	out := &body[api.Digests]{Body: api.Digests{Digests: []string{}}}
-	for _, digest := range in.Body.Digests {
-		has, err := s.archive.Renew(ctx, digest) // until the version that needs it is made
-		if err != nil {
-			return nil, s.explain(err, "content "+digest)
-		}
-		if !has {
-			out.Body.Digests = append(out.Body.Digests, digest)
-		}
-	}
-	return out, nil
-}
-
-// maxContent bounds one content that is sent.
-const maxContent = 256 << 20
-
-func (s *Server) putContent(_ context.Context, in *struct {
-	InProject
-	Digest string `path:"digest" doc:"sha256:HEX"`
-},
-) (*huma.StreamResponse, error) {
-	return s.receive(in.Digest, maxContent, "the content is larger than 256 MiB"), nil
-}
-
-// receive puts a content into the archive.
-func (s *Server) receive(digest string, most int64, tooLarge string) *huma.StreamResponse {
-	return &huma.StreamResponse{Body: func(c huma.Context) {
-		r, w := humago.Unwrap(c)
-		body := s.body(w, r, most)
-		if err := s.archive.Put(r.Context(), digest, body); err != nil {
-			var large *http.MaxBytesError
-			if body.broken() {
-				err = cutShort(err)
-			} else if errors.As(err, &large) {
-				err = problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, tooLarge, "leave large files out")
-			}
-			s.refuse(c, asProblem(s.explain(err, "content "+digest)))
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	}}
-}
-
 // asProblem is err as the problem that explain has made.
 func asProblem(err error) *api.Problem {
 	var p *api.Problem
@@ -103,7 +53,7 @@ func (s *Server) createVersion(ctx context.Context, in *struct {
 	Body api.NewVersion
 },
 ) (*body[api.Version], error) {
-	l, err := s.load(ctx, &in.Body.Bundle)
+	l, err := s.loadSent(ctx, in.Project, &in.Body.Bundle)
 	if err != nil {
 		return nil, s.explain(err, "file")
 	}

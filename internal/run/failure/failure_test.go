@@ -74,6 +74,7 @@ var uncoded = map[string]string{
 	"store.ErrBusy":         "the server answers with busy",
 	"store.ErrOver":         "the server answers with a problem, which has a code",
 	"store.ErrChanged":      "the server answers with a problem, which has a code",
+	"store.ErrFull":         "the server answers with a problem, which has a code",
 	"store.ErrExists":       "the server answers with a problem, which has a code",
 	"store.ErrRepeated":     "the server answers with the answer that it has given before",
 	"backup.ErrNoDatabase":  "mayflyd ends with the status 1 and a text",

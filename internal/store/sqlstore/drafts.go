@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -26,6 +28,11 @@ func (s *Store) SetDraft(ctx context.Context, d store.Draft, is *string) (made s
 		if is != nil && *is != old {
 			return refused{store.ErrChanged}
 		}
+		if old == "" {
+			if err := roomForDraft(ctx, tx, d.Project); err != nil {
+				return err
+			}
+		}
 		made = store.Draft{}
 		// The tag in the condition keeps out another server that changes the draft meanwhile.
 		err = tx.rows(ctx, func(rows row) (err error) {
@@ -42,6 +49,19 @@ func (s *Store) SetDraft(ctx context.Context, d store.Draft, is *string) (made s
 	})
 	made.Manifest = d.Manifest
 	return made, err
+}
+
+// roomForDraft fails if a project has as many drafts as it may have. No other transaction makes one of the project meanwhile.
+func roomForDraft(ctx context.Context, tx *tx, project string) error {
+	if err := tx.lock(ctx, "drafts of "+project); err != nil {
+		return err
+	}
+	n := 0
+	err := tx.rows(ctx, func(rows row) error { return rows.Scan(&n) }, `SELECT COUNT(*) FROM drafts WHERE project = ?`, project)
+	if err == nil && n >= store.MostDrafts {
+		err = refused{store.ErrFull}
+	}
+	return err
 }
 
 // tagOfDraft returns the tag of a draft, or "" if there is none.
@@ -62,6 +82,51 @@ func (s *Store) Draft(ctx context.Context, project, name string) (d store.Draft,
 		err = store.ErrNotFound
 	}
 	return d, err
+}
+
+// openedDraft are the files of the draft that was asked for last, by their paths. It isn't changed.
+type openedDraft struct {
+	project, name, tag string
+	digests            map[string]string
+}
+
+// DraftFile implements store.Drafts. The manifest of a draft with many files isn't read again for each of them.
+func (s *Store) DraftFile(ctx context.Context, project, name, path string) (digest string, err error) {
+	is := openedDraft{project: project, name: name}
+	err = s.read(ctx, func(rows row) error { return rows.Scan(&is.tag) }, `SELECT tag FROM drafts WHERE project = ? AND name = ?`, project, name)
+	if err == nil && is.tag == "" {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	was := s.opened
+	s.mu.Unlock()
+	if was.project == project && was.name == name && was.tag == is.tag {
+		return was.digests[path], nil
+	}
+	d, err := s.Draft(ctx, project, name)
+	if err != nil {
+		return "", err
+	}
+	var manifest struct {
+		Files []struct {
+			Path   string `json:"path"`
+			Digest string `json:"digest"`
+		} `json:"files"`
+	}
+	if err := json.Unmarshal(d.Manifest, &manifest); err != nil {
+		return "", fmt.Errorf("read draft %s: %w", name, err)
+	}
+	is.tag, is.digests = d.Tag, map[string]string{}
+	for _, f := range manifest.Files {
+		is.digests[f.Path] = f.Digest
+	}
+	s.mu.Lock()
+	s.opened = is
+	s.mu.Unlock()
+	return is.digests[path], nil
 }
 
 // Drafts implements store.Drafts.

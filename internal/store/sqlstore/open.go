@@ -41,6 +41,7 @@ type Store struct {
 	mu       sync.Mutex
 	prepared map[string]*sql.Stmt // for reading
 	turns    map[string]string    // the project that got a run last, by the pool
+	opened   openedDraft
 }
 
 var (
@@ -57,6 +58,7 @@ var (
 	_ store.Logs       = (*Store)(nil)
 	_ store.Statistics = (*Store)(nil)
 	_ store.Answers    = (*Store)(nil)
+	_ store.Contents   = (*Store)(nil)
 	_ store.Wake       = (*Store)(nil)
 )
 
@@ -186,7 +188,7 @@ func open(ctx context.Context, reading, writing, migrating *sql.DB, d dialect, w
 	if err != nil {
 		return nil, err
 	}
-	var options []goose.ProviderOption
+	options := []goose.ProviderOption{goose.WithGoMigrations(d.noteContents())}
 	if d.goose == goose.DialectPostgres {
 		// Another server may start at the same time. It is asked for every second, and for at most five minutes.
 		one, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
@@ -230,14 +232,14 @@ func (d dialect) migrations() (fs.FS, error) {
 }
 
 // sql returns a statement in this dialect. Statements are written with NOW for the database's time, ? for parameters, and
-// PostgreSQL's FOR UPDATE: without it, another transaction may change a row between a transaction's SELECT and its UPDATE. OR FAIL is SQLite's,
-// and strpos PostgreSQL's.
+// PostgreSQL's FOR UPDATE: without it, another transaction may change a row between a transaction's SELECT and its UPDATE. OR FAIL and json_each are
+// SQLite's, and strpos PostgreSQL's.
 func (d dialect) sql(q string) string {
 	q = strings.ReplaceAll(q, "NOW", d.now)
 	if d.goose != goose.DialectPostgres {
 		return strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "", "strpos(", "instr(").Replace(q)
 	}
-	q = strings.NewReplacer(" OR FAIL", "", "AS BLOB", "AS BYTEA").Replace(q)
+	q = strings.NewReplacer(" OR FAIL", "", "AS BLOB", "AS BYTEA", "json_each(?)", "json_array_elements_text(CAST(? AS json))").Replace(q)
 	var b strings.Builder
 	n := 0
 	for _, r := range q {

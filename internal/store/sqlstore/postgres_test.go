@@ -47,7 +47,7 @@ func TestPostgres(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, ...storetest.Store){
 		"ManyWriters": storetest.ManyWriters, "SameAtOnce": storetest.SameAtOnce, "ClaimsAtOnce": storetest.ClaimsAtOnce,
 		"AuditAtOnce": storetest.AuditAtOnce, "RemoveAtOnce": storetest.RemoveAtOnce, "Histories": storetest.Histories, "LimitsAtOnce": storetest.LimitsAtOnce, "OnceAtOnce": storetest.OnceAtOnce, "EndsAtOnce": storetest.EndsAtOnce, "SetAtOnce": storetest.SetAtOnce,
-		"DraftsAtOnce": storetest.DraftsAtOnce,
+		"DraftsAtOnce": storetest.DraftsAtOnce, "MostDrafts": storetest.MostDrafts,
 	} {
 		t.Run("Replicas/"+name, func(t *testing.T) {
 			address := server.Database(t)
@@ -55,6 +55,14 @@ func TestPostgres(t *testing.T) {
 		})
 	}
 	t.Run("Migrations", func(t *testing.T) { migrateAtOnce(t, server.Database(t)) })
+	t.Run("NotesContents", func(t *testing.T) {
+		address := server.Database(t)
+		notesContents(t, func() *Store { return openPostgres(t, address) })
+	})
+	t.Run("LastDraft", func(t *testing.T) {
+		address := server.Database(t)
+		lastDraft(t, openPostgres(t, address), openPostgres(t, address))
+	})
 	t.Run("Deadlock", func(t *testing.T) {
 		address := server.Database(t)
 		deadlock(t, openPostgres(t, address), openPostgres(t, address))
@@ -617,6 +625,45 @@ func awaitLock(t *testing.T, s *Store) {
 			t.Error(err)
 			return
 		}
+	}
+}
+
+// lastDraft has a server make the last draft that a project may have while another one does so: that one waits, and makes none.
+func lastDraft(t *testing.T, s, other *Store) {
+	ctx := t.Context()
+	_, err := s.writing.ExecContext(ctx, `INSERT INTO drafts (project, name, kind, definition, manifest, tag, base, changed, changed_by)
+		SELECT 'p', CAST(n AS TEXT), '', '', '', 'x', 0, 0, '' FROM generate_series(1, $1) n`, store.MostDrafts-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, waits := make(chan error, 1), make(chan struct{})
+	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+		if err := roomForDraft(ctx, tx, "p"); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `INSERT INTO drafts (project, name, kind, definition, manifest, tag, base, changed, changed_by) VALUES ('p', 'a', '', '', '', 'x', 0, 0, '')`); err != nil {
+			return err
+		}
+		go func() {
+			_, err := other.SetDraft(ctx, store.Draft{Project: "p", Name: "b", Tag: "x", Manifest: []byte("{}")}, nil)
+			answer <- err
+		}()
+		go func() {
+			awaitLock(t, s)
+			close(waits)
+		}()
+		select {
+		case <-waits:
+		case err := <-answer:
+			answer <- err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answer; !errors.Is(err, store.ErrFull) {
+		t.Errorf("%v", err)
 	}
 }
 

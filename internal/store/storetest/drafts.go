@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -72,6 +73,46 @@ func drafts(t *testing.T, s Store) {
 	}
 }
 
+// draftFiles gets one file of a draft after another, while drafts change.
+func draftFiles(t *testing.T, s Store) {
+	ctx := t.Context()
+	set := func(project, name, tag string, files ...string) {
+		t.Helper()
+		text := `{"files":[`
+		for i, f := range files {
+			text += strings.Repeat(",", min(i, 1)) + fmt.Sprintf(`{"path":%q,"digest":%q}`, f, tag+f)
+		}
+		if _, err := s.SetDraft(ctx, store.Draft{Project: project, Name: name, Manifest: []byte(text + "]}"), Tag: tag}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(project, name, path, want string, wrong error) {
+		t.Helper()
+		for range 2 {
+			if got, err := s.DraftFile(ctx, project, name, path); got != want || !errors.Is(err, wrong) {
+				t.Errorf("%s of %s in %s: %q, %v; want %q, %v", path, name, project, got, err, want, wrong)
+			}
+		}
+	}
+	check("p", "a", "x", "", store.ErrNotFound)
+	set("p", "a", "1", "x", "y/z")
+	set("p", "b", "1", "only")
+	set("q", "a", "1", "only")
+	check("p", "a", "x", "1x", nil)
+	check("p", "a", "y/z", "1y/z", nil)
+	check("p", "a", "only", "", nil)
+	check("p", "b", "x", "", nil)
+	check("q", "a", "x", "", nil)
+	check("p", "a", "x", "1x", nil)
+	set("p", "a", "2", "x")
+	check("p", "a", "x", "2x", nil)
+	check("p", "a", "y/z", "", nil)
+	if err := s.RemoveDraft(ctx, "p", "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	check("p", "a", "x", "", store.ErrNotFound)
+}
+
 // DraftsAtOnce has several change a draft that all have seen: one does.
 func DraftsAtOnce(t *testing.T, stores ...Store) {
 	for name, c := range map[string]struct {
@@ -112,5 +153,51 @@ func DraftsAtOnce(t *testing.T, stores ...Store) {
 				t.Errorf("%s: %d have changed the draft", name, made.Load())
 			}
 		}
+	}
+}
+
+// MostDrafts has several make the last draft that a project may have: one does.
+func MostDrafts(t *testing.T, stores ...Store) {
+	ctx := t.Context()
+	set := func(s Store, project, name string, is *string) error {
+		_, err := s.SetDraft(ctx, store.Draft{Project: project, Name: name, Manifest: []byte("{}"), Tag: "x"}, is)
+		return err
+	}
+	var work sync.WaitGroup
+	for i := range store.MostDrafts - 1 {
+		work.Go(func() {
+			if err := set(stores[0], "p", fmt.Sprint(i), nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+	var made atomic.Int64
+	for i := range 4 {
+		for k, s := range stores {
+			work.Go(func() {
+				switch err := set(s, "p", fmt.Sprint("last", i, k), new("")); {
+				case err == nil:
+					made.Add(1)
+				case !errors.Is(err, store.ErrFull):
+					t.Error(err)
+				}
+			})
+		}
+	}
+	work.Wait()
+	if all, _, err := stores[0].Drafts(ctx, "p"); made.Load() != 1 || len(all) != store.MostDrafts || err != nil {
+		t.Errorf("%d were made, and there are %d, %v", made.Load(), len(all), err)
+	}
+	for _, one := range [][2]string{{"p", "0"}, {"q", "new"}} { // one that is there, and another project
+		if err := set(stores[0], one[0], one[1], nil); err != nil {
+			t.Errorf("%v: %v", one, err)
+		}
+	}
+	if err := stores[0].RemoveDraft(ctx, "p", "0", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := set(stores[0], "p", "new", nil); err != nil {
+		t.Errorf("after one was removed: %v", err)
 	}
 }

@@ -28,6 +28,7 @@ type Store interface {
 	store.Logs
 	store.Statistics
 	store.Answers
+	store.Contents
 	store.Clock
 }
 
@@ -70,8 +71,11 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ClaimsAtOnce":      func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
 		"Histories":         func(t *testing.T, s Store) { Histories(t, s) },
 		"Policies":          policies,
+		"Contents":          contents,
 		"Drafts":            drafts,
+		"DraftFiles":        draftFiles,
 		"DraftsAtOnce":      func(t *testing.T, s Store) { DraftsAtOnce(t, s) },
+		"MostDrafts":        func(t *testing.T, s Store) { MostDrafts(t, s) },
 		"Projects":          projects,
 		"Tokens":            tokens,
 		"Sessions":          sessions,

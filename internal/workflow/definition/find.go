@@ -72,21 +72,21 @@ func FindFor(startDir, name string, by ownership.Search) (Found, error) {
 	missing := &NotFoundError{Name: name}
 	var names []string
 	for i, dir := range dirs {
-		tools := filepath.Join(dir, "tools")
-		for _, candidate := range candidates(tools, name) {
+		for _, candidate := range Candidates(dir, name) {
 			if shape.IsFile(candidate) {
 				return Found{candidate, ownership.Search{Above: dir, Giver: giver}}, trustedSearch(dirs[:i+1], name, candidate, giver)
 			}
 			missing.Looked = append(missing.Looked, candidate)
 		}
-		names = append(names, toolsIn(tools)...)
+		names = append(names, toolsIn(filepath.Join(dir, "tools"))...)
 	}
 	missing.Nearest = shape.Nearest(name, names)
 	return Found{}, missing
 }
 
-// candidates returns the files that a name in a folder of tools may refer to.
-func candidates(tools, name string) []string {
+// Candidates returns the files in a folder that the name of a tool may refer to, the first one that exists.
+func Candidates(dir, name string) []string {
+	tools := filepath.Join(dir, "tools")
 	return []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")}
 }
 
@@ -123,7 +123,7 @@ func Names(startDir string) ([]string, error) {
 func trustedSearch(dirs []string, name, file string, giver int) error {
 	last := len(dirs) - 1
 	for _, dir := range dirs[:last] {
-		for _, place := range candidates(filepath.Join(dir, "tools"), name) {
+		for _, place := range Candidates(dir, name) {
 			var refused *ownership.UntrustedError
 			err := ownership.Search{Above: dir, Giver: giver}.Check(place)
 			if errors.As(err, &refused) {
@@ -211,6 +211,12 @@ func InFolder(dir string) (file string, err error) {
 func IsTestFile(name string) bool {
 	stem, yaml := cutYAML(filepath.Base(name))
 	return yaml && (stem == "tests" || strings.HasSuffix(stem, "_test") || strings.HasSuffix(stem, ".test"))
+}
+
+// IsYAML reports whether a file has the name of a definition or of a file of tests.
+func IsYAML(name string) bool {
+	_, yaml := cutYAML(name)
+	return yaml
 }
 
 func cutYAML(name string) (stem string, found bool) {
