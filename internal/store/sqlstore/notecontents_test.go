@@ -39,7 +39,7 @@ func notesContents(t *testing.T, open func() *Store) {
 			t.Fatal(err)
 		}
 	}
-	for _, q := range []string{`DROP TABLE contents`, `DELETE FROM goose_db_version WHERE version_id >= 17`} {
+	for _, q := range []string{`DROP TABLE contents`, `ALTER TABLE chunks DROP COLUMN output`, `DELETE FROM goose_db_version WHERE version_id >= 17`} {
 		if _, err := s.writing.ExecContext(ctx, q); err != nil {
 			t.Fatal(err)
 		}
