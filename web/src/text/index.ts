@@ -31,8 +31,8 @@ export const text = {
   loading: "Loading…",
   copy: "Copy",
   copied: "Copied",
+  notCopied: "The browser doesn't let the page copy. Select the text, and copy it yourself.",
   away: "The server can't be reached",
-  notFound: { title: "There is no such page", body: "The address may be mistyped, or of another version.", home: "Go to the overview" },
   api: {
     answered: (status: number) => `The server answered with status ${status}.`,
     unreachable: "The server can't be reached.",
@@ -47,6 +47,7 @@ export const text = {
     hours: (n: number) => `${n} h ago`,
     days: (n: number) => `${n} d ago`,
   },
+  notFound: { title: "There is no such page", body: "The address may be mistyped, or of another version.", home: "Go to the overview" },
   frame: {
     skip: "Skip to the content",
     menu: "Menu",
