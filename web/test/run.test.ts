@@ -80,3 +80,38 @@ test("a long log has the rest of the screen, whatever is above it", async () => 
   await pictured(page, "run-long");
   expect(wrong).toEqual([]);
 });
+
+test("the list of runs fits a narrow page, and its filters are behind a button", async () => {
+  await ended(await start("greet", { code: 4 }));
+  const { page, wrong } = await signedIn({ viewport: { width: 360, height: 800 } }, "/projects/default/runs?status=failed");
+  const row = page.getByRole("row", { name: /greet/ }).first();
+  await row.waitFor();
+  expect(await page.locator(".scroll-x").evaluate((el) => el.scrollWidth - el.clientWidth)).toBe(0);
+  expect(await row.innerText()).toMatch(/exit status 4\n.* ago|just now/);
+  const status = page.getByRole("combobox", { name: "Status" });
+  expect(await status.isVisible()).toBe(false);
+  await page.getByRole("button", { name: "Filters (1)" }).click();
+  await status.selectOption("lost");
+  await page.getByText("No run matches").waitFor();
+  await pictured(page, "runs-filters");
+  await page.getByRole("button", { name: "Remove all filters" }).click();
+  await row.waitFor();
+  await page.getByRole("button", { name: "Filters", exact: true }).waitFor();
+  expect(wrong).toEqual([]);
+});
+
+test("if the browser doesn't let the page copy, it says so", async () => {
+  const id = await start("greet");
+  await ended(id);
+  const { page, context, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  const copy = page.getByRole("button", { name: "Copy" });
+  await copy.waitFor();
+  await context.grantPermissions(["geolocation"]); // and nothing else
+  await copy.click();
+  await page.getByText("Select the text, and copy it yourself.").waitFor();
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await copy.click();
+  await page.getByRole("button", { name: "Copied" }).waitFor();
+  expect(await page.getByText("Select the text, and copy it yourself.").count()).toBe(0);
+  expect(wrong).toEqual([]);
+});
