@@ -115,3 +115,31 @@ test("if the browser doesn't let the page copy, it says so", async () => {
   expect(await page.getByText("Select the text, and copy it yourself.").count()).toBe(0);
   expect(wrong).toEqual([]);
 });
+
+test("the failed runs of one tool in the last hour are chosen with the filters", async () => {
+  const good = await start("greet");
+  const bad = await start("greet", { code: 4 });
+  const other = await start("many", { n: 1 });
+  for (const id of [good, bad, other]) await ended(id);
+  const { page, wrong } = await signedIn({}, "/projects/default/runs");
+  await page.getByRole("button", { name: "Status: Any status" }).click();
+  await page.getByLabel("Any failure").check();
+  await page.waitForURL("**/runs?status=failed%2Ctimed_out%2Cout_of_memory%2Cdenied%2Cerror%2Clost");
+  expect(await page.getByLabel("timed out").isChecked()).toBe(true);
+  await pictured(page, "runs-states");
+  await page.getByLabel("timed out").uncheck();
+  await page.getByLabel("queued").check();
+  await page.getByText("Any failure").and(page.locator("label")).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Status: queued, failed, out of memory" }).and(page.locator(":focus")).waitFor();
+  await page.getByLabel("Since").selectOption("1h");
+  const tool = page.getByRole("combobox", { name: "Tool" });
+  await tool.focus();
+  await page.locator('datalist#tools option[value="greet"]').waitFor({ state: "attached" });
+  await tool.fill("greet"); // a suggestion that is taken needs no Enter
+  await page.waitForURL("**tool=greet**");
+  await page.locator(`a[href$="${bad}"]`).waitFor();
+  await page.locator(`a[href$="${good}"]`).waitFor({ state: "detached" });
+  await page.locator(`a[href$="${other}"]`).waitFor({ state: "detached" });
+  expect(wrong).toEqual([]);
+});

@@ -15,6 +15,7 @@ export const runs = {
   older: "Older",
   newest: "Newest",
   anyStatus: "Any status",
+  states: { over: "Not over", bad: "Any failure" } as Record<string, string>,
   live: "The list is live",
   select: (tool: string) => `Select the run of ${tool}`,
   selectAll: "Select all",
