@@ -1,3 +1,5 @@
+import { text } from "./text";
+
 /** duration writes milliseconds as people say them: 320 ms, 4.2 s, 3 min 5 s. */
 export function duration(ms: number): string {
   if (!Number.isFinite(ms) || ms < 0) return "–";
@@ -28,11 +30,12 @@ export function bytes(n: number): string {
 /** ago writes how long before now a time is. */
 export function ago(time: number, now: number): string {
   const s = Math.round((now - time) / 1000);
-  if (s < 5) return "just now";
-  if (s < 60) return `${s} s ago`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ago`;
-  if (s < 48 * 3600) return `${Math.floor(s / 3600)} h ago`;
-  return `${Math.floor(s / 86400)} d ago`;
+  const t = text.ago;
+  if (s < 5) return t.now;
+  if (s < 60) return t.seconds(s);
+  if (s < 3600) return t.minutes(Math.floor(s / 60));
+  if (s < 48 * 3600) return t.hours(Math.floor(s / 3600));
+  return t.days(Math.floor(s / 86400));
 }
 
 const two = (n: number) => String(n).padStart(2, "0");

@@ -1,30 +1,6 @@
-import type { Locator, Page } from "playwright-core";
 import { expect, test } from "vitest";
-import { call, patience, signedIn } from "./bed";
-
-const stops = 120; // a page has fewer
-
-/** reach presses Tab until something has the focus. Each stop on the way shows that it has it. */
-async function reach(page: Page, what: Locator): Promise<void> {
-  await what.waitFor();
-  for (let i = 0; i < stops; i++) {
-    await page.keyboard.press("Tab");
-    const hidden = await page.evaluate(() => {
-      const at = document.activeElement!;
-      if (at === document.body) return ""; // after the last one
-      const editor = at.closest(".editor");
-      const ring =
-        editor && at.matches(".cm-content") ? getComputedStyle(editor, "::after").borderTopWidth : getComputedStyle(at).outlineWidth;
-      const none = ring === "0px" || (!editor && getComputedStyle(at).outlineStyle === "none");
-      return none ? at.outerHTML.slice(0, 200) : "";
-    });
-    expect(hidden, "has the focus, and doesn't show it").toBe("");
-    if (await has(what)) return;
-  }
-  throw new Error(`the focus doesn't come to ${String(what)}`);
-}
-const has = (what: Locator) => what.evaluate((el) => el === document.activeElement);
-const keeps = (what: Locator) => expect.poll(() => has(what), { timeout: patience }).toBe(true);
+import { call, signedIn } from "./bed";
+import { keeps, reach } from "./keys";
 
 test("a tool is written, run, tested, saved and published by keys alone", async () => {
   const { page, wrong } = await signedIn({ viewport: { width: 1280, height: 800 } }, "/projects/default/build");

@@ -266,11 +266,11 @@ test("a group of a long log can be folded where it is shown", async () => {
   );
   const id = await start("grouped");
   await ended(id);
-  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}#L75010`);
-  await page.getByText("line 75010", { exact: true }).waitFor();
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}#L75005`);
+  await page.getByText("line 75005", { exact: true }).waitFor();
   await page.getByRole("button", { name: "middle" }).click();
   await page.getByText("Show 19 lines").waitFor();
-  expect(await page.getByText("line 75010", { exact: true }).count()).toBe(0);
+  expect(await page.getByText("line 75005", { exact: true }).count()).toBe(0);
   await page.getByText("line 75021", { exact: true }).waitFor();
   // Nothing has looked through the whole log.
   const asked = await page.evaluate(() => performance.getEntriesByType("resource").map((e) => e.name));

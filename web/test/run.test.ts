@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
-import { control, ended, open, pictured, signedIn, start, tool } from "./bed";
+import { control, ended, open, patience, pictured, signedIn, start, tool } from "./bed";
 
 beforeAll(async () => {
   await tool(
@@ -52,5 +52,66 @@ test("a log appears while the tool prints it, and the list has the run's end", a
     .locator("tr", { has: list.page.locator(`a[href$="${id}"]`) })
     .locator('[data-status="succeeded"]')
     .waitFor();
+  expect(wrong).toEqual([]);
+});
+
+test("a long log has the rest of the screen, whatever is above it", async () => {
+  const id = await start("many");
+  await ended(id);
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  const log = page.getByRole("log");
+  await page.getByText("this is line 1000", { exact: true }).waitFor();
+  const fits = async (height: number) => {
+    await page.setViewportSize({ width: 1280, height });
+    await expect.poll(() => page.evaluate(() => document.documentElement.scrollHeight - innerHeight), { timeout: patience }).toBe(0);
+    const { y, height: tall } = (await log.boundingBox())!;
+    expect(y + tall).toBeGreaterThan(height - 60);
+  };
+  await fits(800);
+  await fits(1100);
+  await page.keyboard.press("/");
+  await page.keyboard.type("line 500");
+  await page.getByText("1 of 1").waitFor();
+  await fits(800);
+  // Where there is no rest, it has room for some lines.
+  await page.setViewportSize({ width: 360, height: 640 });
+  await expect.poll(async () => (await log.boundingBox())!.height, { timeout: patience }).toBeGreaterThan(200);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+  await pictured(page, "run-long");
+  expect(wrong).toEqual([]);
+});
+
+test("the list of runs fits a narrow page, and its filters are behind a button", async () => {
+  await ended(await start("greet", { code: 4 }));
+  const { page, wrong } = await signedIn({ viewport: { width: 360, height: 800 } }, "/projects/default/runs?status=failed");
+  const row = page.getByRole("row", { name: /greet/ }).first();
+  await row.waitFor();
+  expect(await page.locator(".scroll-x").evaluate((el) => el.scrollWidth - el.clientWidth)).toBe(0);
+  expect(await row.innerText()).toMatch(/exit status 4\n.* ago|just now/);
+  const status = page.getByRole("combobox", { name: "Status" });
+  expect(await status.isVisible()).toBe(false);
+  await page.getByRole("button", { name: "Filters (1)" }).click();
+  await status.selectOption("lost");
+  await page.getByText("No run matches").waitFor();
+  await pictured(page, "runs-filters");
+  await page.getByRole("button", { name: "Remove all filters" }).click();
+  await row.waitFor();
+  await page.getByRole("button", { name: "Filters", exact: true }).waitFor();
+  expect(wrong).toEqual([]);
+});
+
+test("if the browser doesn't let the page copy, it says so", async () => {
+  const id = await start("greet");
+  await ended(id);
+  const { page, context, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  const copy = page.getByRole("button", { name: "Copy" });
+  await copy.waitFor();
+  await context.grantPermissions(["geolocation"]); // and nothing else
+  await copy.click();
+  await page.getByText("Select the text, and copy it yourself.").waitFor();
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await copy.click();
+  await page.getByRole("button", { name: "Copied" }).waitFor();
+  expect(await page.getByText("Select the text, and copy it yourself.").count()).toBe(0);
   expect(wrong).toEqual([]);
 });

@@ -1,4 +1,5 @@
 import createClient, { type Middleware } from "openapi-fetch";
+import { text } from "../text";
 import type { components, paths } from "./schema";
 
 export type Schemas = components["schemas"];
@@ -38,7 +39,7 @@ export async function problemIn(answer: Response): Promise<Problem> {
   } catch {
     // what is not JSON comes from something between this page and the server
   }
-  return { status: answer.status, code: "error", detail: `The server answered with status ${answer.status}.` };
+  return { status: answer.status, code: "error", detail: text.api.answered(answer.status) };
 }
 
 type Listener = (p: Problem) => void;
@@ -66,8 +67,8 @@ export async function send(input: Request | string, init?: RequestInit): Promise
     throw new ProblemError({
       status: 0,
       code: unreachable,
-      detail: "The server can't be reached.",
-      remedy: "Look whether it runs, and whether this machine is connected. The page tries again.",
+      detail: text.api.unreachable,
+      remedy: text.api.unreachableRemedy,
     });
   }
   if (answer.ok) return answer;

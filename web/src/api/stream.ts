@@ -1,4 +1,5 @@
 import { createParser } from "eventsource-parser";
+import { text } from "../text";
 import { ProblemError, send, type Problem } from "./client";
 
 export interface Sent {
@@ -70,12 +71,7 @@ export function follow(url: string, o: StreamOptions): () => void {
         const problem =
           error instanceof ProblemError
             ? error.problem
-            : {
-                status: 0,
-                code: "stream",
-                detail: "The connection to the server broke.",
-                remedy: "The page connects again, and misses nothing.",
-              };
+            : { status: 0, code: "stream", detail: text.api.broke, remedy: text.api.brokeRemedy };
         o.problem(problem);
         // What is wrong with the request stays wrong.
         if (problem.status === 0 || problem.status === 429 || problem.status >= 500) {

@@ -31,7 +31,22 @@ export const text = {
   loading: "Loading…",
   copy: "Copy",
   copied: "Copied",
+  notCopied: "The browser doesn't let the page copy. Select the text, and copy it yourself.",
   away: "The server can't be reached",
+  api: {
+    answered: (status: number) => `The server answered with status ${status}.`,
+    unreachable: "The server can't be reached.",
+    unreachableRemedy: "Look whether it runs, and whether this machine is connected. The page tries again.",
+    broke: "The connection to the server broke.",
+    brokeRemedy: "The page connects again, and misses nothing.",
+  },
+  ago: {
+    now: "just now",
+    seconds: (n: number) => `${n} s ago`,
+    minutes: (n: number) => `${n} min ago`,
+    hours: (n: number) => `${n} h ago`,
+    days: (n: number) => `${n} d ago`,
+  },
   notFound: { title: "There is no such page", body: "The address may be mistyped, or of another version.", home: "Go to the overview" },
   frame: {
     skip: "Skip to the content",
