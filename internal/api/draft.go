@@ -22,7 +22,8 @@ type Draft struct {
 // DraftFiles is a draft with its files. Their contents are there, so that it may be checked, run or published as it is.
 type DraftFiles struct {
 	Draft
-	Files []File `json:"files" doc:"by path"`
+	Files []File   `json:"files" doc:"by path"`
+	Own   []string `json:"own,omitempty" doc:"of a folder (mayfly dev), the paths of the files that delete-draft removes: no other draft has them"`
 }
 
 // DraftList has the drafts of a project, by name.

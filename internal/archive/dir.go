@@ -37,8 +37,20 @@ func (d Dir) failed(op, name string, err error) error {
 	return e
 }
 
-// Put implements Storage.
+// Put implements Storage. What it has put outlives a crash of the machine.
 func (d Dir) Put(ctx context.Context, name string, content io.Reader) error {
+	return d.put(ctx, name, content, atomicfile.Options{Durable: true})
+}
+
+// Temporary is a Dir that nobody needs after the process: it waits for no disk.
+type Temporary struct{ Dir }
+
+// Put implements Storage.
+func (d Temporary) Put(ctx context.Context, name string, content io.Reader) error {
+	return d.put(ctx, name, content, atomicfile.Options{})
+}
+
+func (d Dir) put(ctx context.Context, name string, content io.Reader, o atomicfile.Options) error {
 	path, err := d.path(name)
 	if err != nil {
 		return err
@@ -46,7 +58,7 @@ func (d Dir) Put(ctx context.Context, name string, content io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return d.failed("write", name, err)
 	}
-	out, err := atomicfile.Create(path, atomicfile.Options{Durable: true})
+	out, err := atomicfile.Create(path, o)
 	if err != nil {
 		return d.failed("write", name, err)
 	}

@@ -15,6 +15,10 @@ func TestDir(t *testing.T) {
 	archivetest.Run(t, func(t *testing.T) archive.Storage { return archive.Dir(t.TempDir()) })
 }
 
+func TestTemporary(t *testing.T) {
+	archivetest.Run(t, func(t *testing.T) archive.Storage { return archive.Temporary{Dir: archive.Dir(t.TempDir())} })
+}
+
 // TestDirKilled checks that what a killed put leaves is no object, and is removed after a day.
 func TestDirKilled(t *testing.T) {
 	dir := t.TempDir()

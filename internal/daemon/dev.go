@@ -88,7 +88,7 @@ func (f *devFlags) run(ctx context.Context, dir string, in io.Reader, out, errOu
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	kept := archive.Dir(data.Path)
+	kept := archive.Temporary{Dir: archive.Dir(data.Path)}
 	db, token, err := devStore(ctx, data.Path)
 	if err != nil {
 		return err

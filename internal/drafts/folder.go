@@ -139,8 +139,10 @@ func (f *Folder) Draft(ctx context.Context, project, name string) (store.Draft, 
 func (f *Folder) whole(ctx context.Context, name string) (store.Draft, error) {
 	const tries = 5
 	for n := 1; ; n++ {
-		d, has, err := f.draft(name, f.scan())
+		all := f.scan()
+		d, has, err := f.draft(name, all)
 		if err == nil {
+			d.Own = f.own(name, all, has)
 			err = f.keep(ctx, has.root, has.files)
 		}
 		var other *archive.DigestError

@@ -333,6 +333,9 @@ func TestShared(t *testing.T) {
 	if _, err := r.put("tools/x.yaml", "x.yaml", files, &d.Tag); err != nil {
 		t.Fatal(err)
 	}
+	if d, _ := r.get("flow.yaml"); !slices.Equal(d.Own, []string{"flow.yaml", "flow_test.yaml"}) {
+		t.Errorf("with flow.yaml would go %q", d.Own)
+	}
 	if err := r.RemoveDraft(t.Context(), "default", "flow.yaml", nil); err != nil {
 		t.Fatal(err)
 	}

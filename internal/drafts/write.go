@@ -90,13 +90,7 @@ func (f *Folder) RemoveDraft(_ context.Context, project, name string, is *string
 	case is != nil && *is != tag:
 		return store.ErrChanged
 	}
-	w := &writing{f: f, has: has}
-	others := f.others(name, all)
-	for _, p := range has.named {
-		if _, there := has.infos[p]; there && (p == name || !others[p] && within(path.Dir(name), p)) {
-			w.gone = append(w.gone, p)
-		}
-	}
+	w := &writing{f: f, has: has, gone: f.own(name, all, has)}
 	if err := w.commit(); err != nil {
 		return err // the draft is still there, with what it had
 	}
@@ -125,6 +119,17 @@ func (f *Folder) now(name string) (all *scan, has *state, tag string, err error)
 		return all, &state{}, "", nil
 	}
 	return all, has, d.Tag, err
+}
+
+// own are the files of a draft in its folder that no other draft has.
+func (f *Folder) own(name string, all *scan, has *state) (own []string) {
+	others := f.others(name, all)
+	for _, p := range has.named {
+		if _, there := has.infos[p]; there && (p == name || !others[p] && within(path.Dir(name), p)) {
+			own = append(own, p)
+		}
+	}
+	return own
 }
 
 // others are the files of all other drafts.

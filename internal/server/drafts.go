@@ -87,7 +87,7 @@ func taggedDraftOf(d store.Draft) (*taggedDraft, error) {
 	if err := json.Unmarshal(d.Manifest, &b); err != nil {
 		return nil, fmt.Errorf("read draft %s: %w", d.Name, err)
 	}
-	return &taggedDraft{strconv.Quote(d.Tag), api.DraftFiles{Draft: draftOf(d), Files: b.Files}}, nil
+	return &taggedDraft{strconv.Quote(d.Tag), api.DraftFiles{Draft: draftOf(d), Files: b.Files, Own: d.Own}}, nil
 }
 
 func (s *Server) listDrafts(ctx context.Context, project string) (api.DraftList, error) {

@@ -38,6 +38,8 @@ type Draft struct {
 	Changed       time.Time
 	ChangedBy     string
 	Problem       string // why it, or a part of it, can't be read
+	// Own are the paths in a folder of the files that go if the draft is removed, which Draft returns; nil if no files are in a folder.
+	Own []string
 }
 
 // TagOfDraft returns the tag of a draft with these files, which are in order, and this base.

@@ -74,7 +74,7 @@ test("a tool is written, run, tested, saved and published by keys alone", async 
   await keeps(editor("bykeys_test.yaml"));
   await reach(page, button("Run the tests"));
   await page.keyboard.press("Enter");
-  await page.getByText("All 1 passed").waitFor();
+  await page.getByText("1 passed", { exact: true }).waitFor();
   await keeps(button("Run the tests"));
   await reach(page, button("Remove bykeys_test.yaml"));
   await page.keyboard.press("Enter");

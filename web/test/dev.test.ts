@@ -84,6 +84,10 @@ test("the tools of a folder are written, run and tested in the browser", async (
   await page.getByText("2 of 2 failed").waitFor();
   await page.getByText("good evening").nth(1).waitFor();
   await pictured(page, "dev-failed");
+
+  // So they do when another editor saves.
+  await writeFile(join(dir, "check", "check.sh"), '#!/bin/sh\necho "hello $WHO"\n');
+  await page.getByText("All 2 passed").waitFor();
   expect(wrong).toEqual([]);
 });
 
@@ -104,7 +108,20 @@ test("a workflow of a folder is tested in the browser", async () => {
   await page.getByText("how are you").first().waitFor(); // a tool that the workflow names, with its file
   await page.getByRole("button", { name: "Make a mock of it" }).click();
   await page.getByRole("button", { name: "Run the test it works" }).click();
-  await page.getByText("All 1 passed").waitFor();
+  await page.getByText("1 passed", { exact: true }).waitFor();
   await pictured(page, "dev-workflow");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved", { exact: true }).waitFor();
+
+  // Which files go with a definition is said before.
+  await page.getByRole("link", { name: "Builder" }).first().click();
+  await page.getByRole("button", { name: "Delete: chain/chain.yaml" }).click();
+  const dialog = page.getByRole("dialog");
+  expect(await dialog.getByRole("listitem").allInnerTexts()).toEqual(["chain/chain.yaml", "chain/chain_test.yaml"]);
+  await pictured(page, "dev-delete");
+  await dialog.getByRole("button", { name: "Delete 2 files" }).click();
+  await page.getByRole("link", { name: "chain/chain.yaml" }).waitFor({ state: "detached" });
+  await expect(readFile(join(dir, "chain", "chain.yaml"), "utf8")).rejects.toThrow();
+  await page.getByRole("link", { name: "chain/tools/ask.yaml" }).waitFor(); // which is a definition of its own
   expect(wrong).toEqual([]);
 });

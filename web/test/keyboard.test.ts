@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { call, control, mayfly, open, patience, signedIn } from "./bed";
 import { follow, keeps, reach, somewhere } from "./keys";
 import { Wild } from "./wild";
@@ -16,8 +16,17 @@ async function push(name: string, definition: string, script = ""): Promise<void
   await mayfly(["tool", "push", join(dir, `${name}.yaml`), "--project", "keys"]);
 }
 
-const begin = async (tool: string, inputs: Record<string, unknown> = {}, more: Record<string, unknown> = {}) =>
-  (await call<{ id: string }>("POST", `${at}/runs`, { tool, inputs, ...more })).id;
+let begun: string[] = [];
+async function begin(tool: string, inputs: Record<string, unknown> = {}): Promise<string> {
+  const { id } = await call<{ id: string }>("POST", `${at}/runs`, { tool, inputs });
+  begun.push(id);
+  return id;
+}
+// What a test that failed has left running would be in the lists of the next ones.
+afterEach(async () => {
+  for (const id of begun) await call("POST", `${at}/runs/${id}/cancel`).catch(() => {});
+  begun = [];
+});
 const state = async (id: string) => (await call<{ status: string }>("GET", `${at}/runs/${id}`)).status;
 const becomes = (id: string, status: string) =>
   vi.waitFor(async () => expect(await state(id)).toBe(status), { timeout: patience, interval: 100 });
@@ -314,7 +323,7 @@ test("somebody looks at a runner, and drains it", async () => {
   await follow(page, page.getByRole("dialog").getByRole("button", { name: "Drain", exact: true }));
   await page.getByText("keys-1 drains.").waitFor();
   await runner.getByText("draining", { exact: true }).waitFor();
-  await somewhere(page);
+  await expect.poll(() => runner.evaluate((el) => el.contains(document.activeElement)), { timeout: patience }).toBe(true);
   await reach(page, runner.getByRole("link", { name: "All runs of keys-1" }));
   expect(wrong).toEqual([]);
 });

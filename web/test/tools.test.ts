@@ -324,8 +324,9 @@ test("a project without tools says how the first is made", async () => {
 });
 
 test("of many tools there are pages, and the search finds those of all", async () => {
-  const { definition, files } = await call<{ definition: string; files: object[] }>("GET", "/projects/default/tools/free/versions/0/files");
-  for (let i = 100; i < 160; i++) await call("POST", `/projects/many/tools/t${i}/versions`, { definition, files });
+  await mayfly(["tool", "push", join("tools", "free", "tool.yaml"), "--project", "many", "--name", "t100"]);
+  const { definition, files } = await call<{ definition: string; files: object[] }>("GET", "/projects/many/tools/t100/versions/0/files");
+  for (let i = 101; i < 160; i++) await call("POST", `/projects/many/tools/t${i}/versions`, { definition, files });
   const { page, wrong } = await signedIn({}, "/projects/many/tools");
   await page.getByRole("link", { name: /^t149/ }).waitFor();
   expect(await page.getByRole("link", { name: /^t150/ }).count()).toBe(0);

@@ -1,6 +1,7 @@
 import { api, at, got, problemOf, ProblemError, send, type Problem, type Schemas } from "../api/client";
 import { several } from "../api/several";
 import { follow } from "../api/stream";
+import { session } from "../session.svelte";
 
 /** A file of a draft. A file that isn't text, or is large, is kept as it is, and can't be edited here. */
 export class BuildFile {
@@ -71,6 +72,8 @@ export class Draft {
   ready = $state(false);
   missing = $state(false);
   problem = $state.raw<Problem>();
+  /** Why nothing is heard of the server at the moment. */
+  away = $state.raw<Problem>();
   conflict = $state.raw<Conflict>();
   /** Files that were saved elsewhere and taken over, for a notice. */
   taken = $state("");
@@ -78,6 +81,8 @@ export class Draft {
   checked = $state.raw<Schemas["Checked"]>();
   checking = $state(false);
   saving = $state(false);
+  /** Grows with each change of the files, here or outside. */
+  edits = $state(0);
   /** Nothing was changed since it was saved here. */
   saved = $state(false);
   /** Paths of files that the saved draft has, and this one hasn't any longer. */
@@ -236,6 +241,7 @@ export class Draft {
 
   /** changed is called after each change: the definition is checked when nobody has typed for a moment. */
   changed() {
+    this.edits++;
     this.saved = false;
     this.taken = "";
     clearTimeout(this.#timer);
@@ -244,6 +250,7 @@ export class Draft {
 
   /** check has the server's own parser look at the files as they are here. */
   async check() {
+    if (!session.may("validate")) return;
     const mine = ++this.#check;
     this.checking = true;
     try {
@@ -339,7 +346,11 @@ export class Draft {
         void (this.dirty || !this.ready ? this.#conflict() : this.#outside(now));
       },
       ended: () => true,
-      problem: () => {},
+      problem: (p) => {
+        const back = this.away && !p;
+        this.away = p;
+        if (back && this.problem?.status === 0) void this.check();
+      },
     });
   }
 
@@ -352,8 +363,9 @@ export class Draft {
       if (mine !== this.#outsides) return; // what came later is newer
       if (this.dirty) return void (await this.#conflict());
       this.#take(draft, files);
-      this.taken = now.changed;
+      this.edits++;
       await this.check();
+      this.taken = now.changed;
     } catch (error) {
       this.problem = problemOf(error);
     }

@@ -71,6 +71,13 @@ export function set(text: string, path: Key[], value: unknown): Change | undefin
   return change(text, likeBefore(text, before, isMap(doc.contents) && doc.contents.items.length === 0 ? "" : doc.toString(options)));
 }
 
+/** allows says whether a definition has a rule of the network already. */
+export function allows(text: string, rule: string): boolean {
+  const egress = read(text, ["network", "egress"]);
+  const one = JSON.stringify(read(rule));
+  return Array.isArray(egress) && egress.some((e) => JSON.stringify(e) === one);
+}
+
 /** rename gives a key of a mapping another name. Its value, its place and its comments stay. */
 export function rename(text: string, path: Key[], name: string): Change | undefined {
   const doc = parseDocument(text);
