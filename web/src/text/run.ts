@@ -203,7 +203,7 @@ export const run = {
     limits: "Limits",
     timeout: "Timeout",
     memory: "Memory",
-    asIs: (value: string) => `${value}, as before`,
+    limitsHint: "Empty is as before",
     submit: "Run",
     before: "as before",
     back: (name: string) => `Put ${name} back to what it was`,
