@@ -301,3 +301,25 @@ test("the server is restarted under an open page, which says so, and catches up"
   await page.getByText("tick 1", { exact: true }).waitFor();
   expect(wrong).toEqual([]);
 });
+
+test("what is wrong with a change is said once, at its field, and without words for programs", async () => {
+  await tool("rerun-wrong", "echo x\n");
+  const id = await start("rerun-wrong");
+  await ended(id);
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  await page.getByRole("button", { name: "Run again with changes" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Timeout").fill("abc");
+  await dialog.getByRole("button", { name: "Run", exact: true }).click();
+  await dialog.locator('input[aria-invalid="true"]:focus').waitFor();
+  await pictured(page, "again-wrong");
+  expect((await dialog.innerText()).split("is not a duration")).toHaveLength(2);
+  expect(await dialog.innerText()).not.toContain("openapi");
+  await dialog.getByLabel("Timeout").fill("2m");
+  await dialog.getByRole("button", { name: "Add a variable" }).click();
+  await dialog.getByLabel("Name 1").fill("a=b");
+  await dialog.getByRole("button", { name: "Run", exact: true }).click();
+  await dialog.getByRole("alert").waitFor();
+  expect(await dialog.innerText()).not.toContain("openapi");
+  expect(wrong).toEqual([]);
+});

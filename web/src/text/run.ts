@@ -4,6 +4,9 @@ export const run = {
   cancelling: "Ending…",
   rerun: "Run again",
   change: "Run again with changes",
+  withChanges: "With changes",
+  test: "test",
+  testHint: "It carries out tests of the tool",
   tabs: {
     log: "Log",
     usage: "Usage",
