@@ -1,5 +1,7 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { control, ended, open, patience, pictured, signedIn, start, tool } from "./bed";
+import { call, control, ended, mayfly, open, patience, pictured, signedIn, start, tool } from "./bed";
 
 beforeAll(async () => {
   await tool(
@@ -145,5 +147,52 @@ test("the failed runs of one tool in the last hour are chosen with the filters",
   await page.locator(`a[href$="${bad}"]`).waitFor();
   await page.locator(`a[href$="${good}"]`).waitFor({ state: "detached" });
   await page.locator(`a[href$="${other}"]`).waitFor({ state: "detached" });
+  expect(wrong).toEqual([]);
+});
+
+test("several runs are cancelled after a question, and their rows say so until they have ended", async () => {
+  await tool("stubborn", 'trap "" TERM\necho up\nwhile :; do sleep 0.1; done\n');
+  const ids = [await start("stubborn"), await start("stubborn")];
+  const over = await start("greet");
+  await ended(over);
+  const { page, wrong } = await signedIn({}, "/projects/default/runs");
+  const row = (id: string) => page.locator("tr", { has: page.locator(`a[href$="${id}"]`) });
+  for (const id of ids) await row(id).locator('[data-status="running"]').waitFor();
+  for (const id of [...ids, over]) await row(id).getByRole("checkbox").check();
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("dialog", { name: "Cancel 2 runs?" }).waitFor();
+  await pictured(page, "runs-cancel");
+  await page.getByRole("button", { name: "Let them run" }).click();
+  expect(await row(ids[0]!).innerText()).not.toContain("Ending…");
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("button", { name: "Cancel 2 runs" }).click();
+  await page.getByText("The end of 2 runs was asked for").waitFor();
+  for (const id of ids) await row(id).getByText("Ending…").waitFor(); // they don't heed TERM, and have ten seconds
+  await pictured(page, "runs-ending");
+  for (const id of ids) await row(id).locator('[data-status="cancelled"]').waitFor();
+  await page.locator(`a[href$="${ids[0]}"]`).click();
+  await page.getByRole("link", { name: "Who asked for it" }).click();
+  await page.getByRole("listitem").filter({ hasText: "admin asked for the end of the run" }).waitFor();
+  expect(wrong).toEqual([]);
+});
+
+test("a run of tests is told from the tool's own runs", async () => {
+  const dir = join(process.env.MAYFLY_DIR!, "tools", "proved");
+  await mkdir(dir, { recursive: true });
+  await writeFile(join(dir, "tool.yaml"), "name: proved\nimage: busybox\ncommand: [echo, proved]\n");
+  await writeFile(join(dir, "proved_test.yaml"), "tool: ./tool.yaml\ntests:\n  - {name: prints, expect: {exit_code: 0}}\n");
+  await mayfly(["tool", "push", dir]);
+  const own = await start("proved");
+  const { id } = await call<{ id: string }>("POST", "/projects/default/runs", { tool: "proved", test: { file: "proved_test.yaml" } });
+  await ended(own);
+  await ended(id);
+  const { page, wrong } = await signedIn({}, "/projects/default/runs?tool=proved");
+  const mark = (of: string) => page.locator("tr", { has: page.locator(`a[href$="${of}"]`) }).getByText("test", { exact: true });
+  await mark(id).waitFor();
+  expect(await mark(own).count()).toBe(0);
+  await pictured(page, "runs-test");
+  await page.locator(`a[href$="${id}"]`).click();
+  await page.locator(".head").getByText("test", { exact: true }).waitFor();
+  expect(await page.getByRole("button", { name: "Run again with changes" }).count()).toBe(0); // tests have their own inputs
   expect(wrong).toEqual([]);
 });

@@ -302,6 +302,25 @@ test("the server is restarted under an open page, which says so, and catches up"
   expect(wrong).toEqual([]);
 });
 
+test("while the server is away, the page of a run says so once", async () => {
+  const { id } = await call<{ id: string }>("POST", "/projects/default/runs", { tool: "ticker", pool: "nobody" });
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  await page.getByText("no runner of the pool nobody").waitFor();
+  const asks = page.waitForEvent("requestfailed", (r) => r.url().endsWith(`/runs/${id}`)); // beside the log
+  await control("kill");
+  try {
+    await asks;
+    await page.getByText("The server can't be reached.").first().waitFor();
+    await page.evaluate(() => new Promise(requestAnimationFrame));
+    expect(await page.getByText("The server can't be reached.").count()).toBe(1);
+  } finally {
+    await control("start");
+  }
+  await expect.poll(() => page.getByText("The server can't be reached.").count(), { timeout: patience }).toBe(0);
+  await mayfly(["cancel", id]);
+  expect(wrong).toEqual([]);
+});
+
 test("what is wrong with a change is said once, at its field, and without words for programs", async () => {
   await tool("rerun-wrong", "echo x\n");
   const id = await start("rerun-wrong");

@@ -2,6 +2,7 @@ export const run = {
   id: "Run",
   cancel: "Cancel",
   cancelling: "Ending…",
+  whoCancelled: "Who asked for it, in the audit log",
   rerun: "Run again",
   change: "Run again with changes",
   withChanges: "With changes",
