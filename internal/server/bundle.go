@@ -296,7 +296,7 @@ func (b *bundled) toolOf(ctx context.Context, step *definition.Step) (*tool.Tool
 	case t != nil: // defined in place
 	case definition.IsPath(name):
 		path := filepath.Join(b.dir, filepath.FromSlash(name))
-		if inside, err := filepath.Rel(b.root, path); err != nil || filepath.IsAbs(name) || !filepath.IsLocal(inside) {
+		if filepath.IsAbs(name) || !b.has(path) {
 			return nil, fmt.Errorf("%s is outside of the workflow's folder; have its steps name tools of the project", name)
 		}
 		var err error
@@ -315,6 +315,12 @@ func (b *bundled) toolOf(ctx context.Context, step *definition.Step) (*tool.Tool
 		}
 	}
 	return t, b.ready(ctx, t)
+}
+
+// has says whether a path is in the bundle's folder; whether there is a file, it doesn't say.
+func (b *bundled) has(path string) bool {
+	inside, err := filepath.Rel(b.root, path)
+	return err == nil && filepath.IsLocal(inside)
 }
 
 // find returns the file of a tool with a name in the bundle, or "". It looks nowhere else.

@@ -210,7 +210,7 @@ func (b *bundled) workflow(ctx context.Context, project string, s *suite.Suite) 
 		return "", nil, err
 	}
 	named := shape.Quote(s.Workflow.Name)
-	if inside, err := filepath.Rel(b.root, file); err != nil || !filepath.IsLocal(inside) {
+	if !b.has(file) {
 		return "", nil, wrong(named+" is outside the folder of the files", "name a file in it")
 	}
 	if !shape.IsFile(file) {
@@ -276,8 +276,8 @@ func (b *bundled) subject(ctx context.Context, s *suite.Suite, n *api.NewRun, l 
 	var file string
 	if definition.IsPath(name) {
 		file = filepath.Join(b.dir, filepath.FromSlash(name))
-		if inside, err := filepath.Rel(b.root, file); err != nil || filepath.IsAbs(name) || !filepath.IsLocal(inside) {
-			return nil, wrong(shape.Quote(name)+" is outside the folder of the tool's files", "name a file in it")
+		if filepath.IsAbs(name) || !b.has(file) {
+			return nil, wrong(shape.Quote(name)+" is outside the folder of the files", "name a file in it")
 		}
 		if info, err := os.Stat(file); err == nil && info.IsDir() {
 			file = filepath.Join(file, "tool.yaml")

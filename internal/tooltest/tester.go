@@ -41,12 +41,12 @@ type Tester struct {
 	Progress func(image.ProgressEvent)
 	// Tool, unless nil, is tested instead of the tool that the suite names. It must be ready to run.
 	Tool *tool.Tool
-	// Steps, unless nil, are the tools of a workflow's steps by their names, instead of those that the workflow names. They must be ready to
-	// run, and one step runs after the other.
+	// Steps, unless nil, are the tools of a workflow's steps by their names, instead of those that the workflow names. They must be ready to run.
 	Steps map[string]*tool.Tool
 	// Project, unless empty, is whose caches the tests use instead of those of the suite's folder.
 	Project string
-	// Stdout and Stderr, unless nil, get what a tool prints at once too. Then only one test may run at a time.
+	// Stdout and Stderr, unless nil, get what a tool prints at once too. Then only one test may run at a time, and the steps of a workflow run one
+	// after the other.
 	Stdout, Stderr io.Writer
 	// Pulling, unless nil, is called with an image that isn't on this machine.
 	Pulling func(image string)

@@ -15,6 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tempdir"
 	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // runWorkflow runs the suite's workflow. The steps that the test mocks end as it says; all others run their tools with the
@@ -88,11 +89,15 @@ func (s *testRun) artifacts(dir string) (content.Store, error) {
 
 // plan reads and checks the workflow.
 func (s *testRun) plan(ctx context.Context) (*workflow.Plan, error) {
-	w, err := s.suite.LoadWorkflow(s.Steps)
+	load := s.suite.LoadWorkflow
+	if s.Steps != nil {
+		load = func() (*definition.Workflow, error) { return s.suite.LoadWorkflowWith(s.Steps) }
+	}
+	w, err := load()
 	if err != nil {
 		return nil, err
 	}
-	if s.Steps != nil {
+	if s.Stdout != nil {
 		w.MaxParallel = 1
 	}
 	values, err := w.Values(s.fixture.Inputs)
