@@ -285,8 +285,9 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 type bundled struct {
 	s     *Server
 	trees content.Store
-	root  string // the bundle's folder
-	dir   string // the folder of its definition
+	root  string                // the bundle's folder
+	dir   string                // the folder of its definition
+	tools map[string]*tool.Tool // those that were read, by their files; ready
 }
 
 // toolOf returns the tool of a step if it is in the bundle, and nil for one that is not: a project may have it.
@@ -299,22 +300,38 @@ func (b *bundled) toolOf(ctx context.Context, step *definition.Step) (*tool.Tool
 		if filepath.IsAbs(name) || !b.has(path) {
 			return nil, fmt.Errorf("%s is outside of the workflow's folder; have its steps name tools of the project", name)
 		}
-		var err error
-		if t, err = tool.Load(path); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s is not among the files that were sent", name)
-		} else if err != nil {
-			return nil, err
+		t, err := b.load(ctx, path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s is not among the files that were sent", name)
 		}
+		return t, err
 	default:
 		file, err := b.find(name)
 		if err != nil || file == "" {
 			return nil, err
 		}
-		if t, err = tool.Load(file); err != nil {
-			return nil, err
-		}
+		return b.load(ctx, file)
 	}
 	return t, b.ready(ctx, t)
+}
+
+// load reads the tool in a file, once however many steps run it.
+func (b *bundled) load(ctx context.Context, file string) (*tool.Tool, error) {
+	if t := b.tools[file]; t != nil {
+		return t.Clone(), nil
+	}
+	t, err := tool.Load(file)
+	if err == nil {
+		err = b.ready(ctx, t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if b.tools == nil {
+		b.tools = map[string]*tool.Tool{}
+	}
+	b.tools[file] = t
+	return t.Clone(), nil
 }
 
 // has says whether a path is in the bundle's folder; whether there is a file, it doesn't say.

@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -151,9 +152,11 @@ func TestWorkflow(t *testing.T) {
 	if req.Tests.Files, err = r.Content.Pack(t.Context(), dir, []string{"x_test.yaml", "flow.yaml"}); err != nil {
 		t.Fatal(err)
 	}
+	policies := map[string]*policy.Policy{}
 	one := req.Tests.Tool
 	one.Source.Files = req.Tests.Files // any tree that the runner has
-	req.Tests.Tool, req.Tests.Steps = nil, map[string]*tool.Tool{"a": one, "b": one, "c": one}
+	req.Tests.Tool, req.Tests.Workflow = nil, &run.TestedWorkflow{Tools: []run.TestedTool{{Tool: one, Known: "one"}}, Steps: map[string]int{"a": 0, "b": 0, "c": 0}}
+	r.PolicyFor = func(known string) *policy.Policy { return policies[known] }
 	var events []run.Event
 	res, err := r.Run(t.Context(), req, run.Watch{Emit: func(e run.Event) { events = append(events, e) }})
 	log := logOf(events)
@@ -163,7 +166,14 @@ func TestWorkflow(t *testing.T) {
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	delete(req.Tests.Steps, "b")
+	if policies["one"], err = policy.Parse("the project", "policy.yaml", []byte("images: ['r.example/*']")); err != nil {
+		t.Fatal(err)
+	}
+	if res, err = r.Run(t.Context(), req, run.Watch{Emit: func(run.Event) {}}); err != nil || res.Status != run.Failed {
+		t.Errorf("against the tool's policy: %+v, %v", res, err)
+	}
+	delete(policies, "one")
+	delete(req.Tests.Workflow.Steps, "b")
 	if res, err = r.Run(t.Context(), req, run.Watch{Emit: func(run.Event) {}}); err != nil || res.Status != run.Error || !strings.Contains(res.Reason, "the tool of step \"b\": it is not among") {
 		t.Errorf("without a tool: %+v, %v", res, err)
 	}
