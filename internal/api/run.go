@@ -56,6 +56,8 @@ type Changes struct {
 	Environment map[string]string `json:"environment,omitempty" doc:"variables, instead of those of the old run"`
 	Set         map[string]string `json:"set,omitempty" doc:"overrides, instead of those of the old run"`
 	Secrets     map[string]string `json:"secrets,omitempty" maxProperties:"100" doc:"as in create-run; those that the old run was given must be given again"`
+	// KeepOnFailure is nil if nothing changes.
+	KeepOnFailure *bool `json:"keep_on_failure,omitempty" doc:"as in create-run, instead of what the old run had"`
 }
 
 // Selection selects steps of a workflow. The zero Selection selects all.

@@ -54,7 +54,6 @@ type loaded struct {
 	digest   string // of the bundle, and its manifest
 	manifest []byte
 	warnings []shape.Problem
-	folder   string // where it was read, which is gone; positions begin with it
 }
 
 func (l *loaded) kind() string {
@@ -263,7 +262,9 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 	if !slices.ContainsFunc(b.Files, func(f api.File) bool { return f.Path == b.Definition }) {
 		return nil, wrongBundle("body.definition", fmt.Sprintf("%q is not among the files", b.Definition))
 	}
-	def, err := definition.Load(filepath.Join(folder, filepath.FromSlash(b.Definition)))
+	file := filepath.Join(folder, filepath.FromSlash(b.Definition))
+	in := &bundled{s: s, trees: content.Store(filepath.Join(dir, "trees")), root: folder, dir: filepath.Dir(file)}
+	def, err := in.load(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, wrongBundle("body.definition", fmt.Sprintf("%q is not among the files", b.Definition))
 	}
@@ -271,8 +272,7 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 		return nil, err
 	}
 	sent(def)
-	l := &loaded{warnings: relativeTo(folder, def.Warnings()), folder: folder}
-	in := &bundled{s: s, trees: content.Store(filepath.Join(dir, "trees")), root: folder, dir: filepath.Dir(filepath.Join(folder, filepath.FromSlash(b.Definition)))}
+	l := &loaded{warnings: relativeTo(folder, def.Warnings())}
 	if def.Workflow != nil {
 		l.workflow = def.Workflow
 		return l, findInBundle(def.Workflow, func(step *definition.Step) (*tool.Tool, error) { return in.toolOf(ctx, step) })
@@ -290,6 +290,37 @@ type bundled struct {
 	tools map[string]*tool.Tool // those that were read, by their files; ready
 }
 
+// load reads a definition in the bundle. What it knows of places is relative to the bundle's folder: of this machine's, nothing is in
+// what is said to whoever sent it, or sent to a runner.
+func (b *bundled) load(file string) (*definition.Definition, error) {
+	data, err := shape.ReadFile(file, "definition")
+	if err != nil {
+		return nil, err
+	}
+	def, err := definition.Parse(b.name(file), data)
+	if err == nil {
+		def.SetDir(filepath.Dir(file))
+	}
+	return def, err
+}
+
+func (b *bundled) loadTool(file string) (*tool.Tool, error) {
+	data, err := shape.ReadFile(file, "tool")
+	if err != nil {
+		return nil, err
+	}
+	t, err := tool.Parse(b.name(file), data)
+	if err == nil {
+		t.Source.Dir = filepath.Dir(file)
+	}
+	return t, err
+}
+
+// name is the path of a file in the bundle.
+func (b *bundled) name(file string) string {
+	return filepath.ToSlash(strings.TrimPrefix(file, b.root+string(filepath.Separator)))
+}
+
 // toolOf returns the tool of a step if it is in the bundle, and nil for one that is not: a project may have it.
 func (b *bundled) toolOf(ctx context.Context, step *definition.Step) (*tool.Tool, error) {
 	t, name := step.Uses.Tool, step.Uses.Name
@@ -300,27 +331,26 @@ func (b *bundled) toolOf(ctx context.Context, step *definition.Step) (*tool.Tool
 		if filepath.IsAbs(name) || !b.has(path) {
 			return nil, fmt.Errorf("%s is outside of the workflow's folder; have its steps name tools of the project", name)
 		}
-		t, err := b.load(ctx, path)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%s is not among the files that were sent", name)
+		if !shape.IsFile(path) {
+			return nil, fmt.Errorf("%s is not among the files that were sent", name)
 		}
-		return t, err
+		return b.toolIn(ctx, path)
 	default:
 		file, err := b.find(name)
 		if err != nil || file == "" {
 			return nil, err
 		}
-		return b.load(ctx, file)
+		return b.toolIn(ctx, file)
 	}
 	return t, b.ready(ctx, t)
 }
 
-// load reads the tool in a file, once however many steps run it.
-func (b *bundled) load(ctx context.Context, file string) (*tool.Tool, error) {
+// toolIn returns the tool in a file, ready to be sent to a runner. It is read once, however many steps run it.
+func (b *bundled) toolIn(ctx context.Context, file string) (*tool.Tool, error) {
 	if t := b.tools[file]; t != nil {
 		return t.Clone(), nil
 	}
-	t, err := tool.Load(file)
+	t, err := b.loadTool(file)
 	if err == nil {
 		err = b.ready(ctx, t)
 	}
@@ -374,12 +404,7 @@ func (b *bundled) ready(ctx context.Context, t *tool.Tool) error {
 			return err
 		}
 	}
-	// Nothing of this machine's folders is in what a runner gets.
-	path, err := filepath.Rel(b.root, t.Source.Path)
-	if err != nil {
-		return err
-	}
-	t.Source.Path, t.Source.Dir = filepath.ToSlash(path), ""
+	t.Source.Dir = "" // of this machine
 	return nil
 }
 

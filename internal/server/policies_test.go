@@ -1,14 +1,17 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // push makes a version of a tool, and returns the warnings.
@@ -159,4 +162,53 @@ func TestPolicyVersions(t *testing.T) {
 	if p, err := c.SetPolicy(ctx, "misspelt", "max: {cpu: 1}", 0); err != nil || !p.Unused {
 		t.Errorf("of a project that has nothing: %+v, %v", p, err)
 	}
+}
+
+// TestPlacesOfSentTools pushes definitions whose tools are in several places: none of what the server says of them, or sends to a runner, has a
+// folder of the server.
+func TestPlacesOfSentTools(t *testing.T) {
+	r := newRig(t)
+	c, ctx := r.client(t, RoleAdmin), t.Context()
+	const limited = "name: t\nimage: busybox\nnetwork: open\nenvironment: {A: b}\nargs: [{name: n}]\nscript: {file: run.sh}\nvolumes: [{name: v, file: data, mount_path: /v}]\n"
+	const flow = "workflow:\n  - {name: here, tool: {image: busybox, command: [x]}}\n  - {name: named, tool: u}\n  - {name: beside, tool: ./t.yaml}\n"
+	all := []string{"t.yaml", limited, "run.sh", "#!/bin/sh\n", "data", "x", "w.yaml", flow, "tools/u.yaml", "name: u\nimage: busybox\ncommand: [x]\n", "x_test.yaml", "tool: {image: busybox, command: [x]}\ntests: [{name: a}]\n"}
+	for _, first := range []string{"t.yaml", "w.yaml"} {
+		b := r.files(t, all...)
+		b.Definition = first
+		l, err := r.load(ctx, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tools := []*tool.Tool{l.tool}
+		if l.workflow != nil {
+			tools = nil
+			for _, step := range l.workflow.All() {
+				tools = append(tools, step.Uses.Tool)
+			}
+		}
+		for _, one := range tools {
+			data, err := json.Marshal(one)
+			if err != nil || strings.Contains(string(data), os.TempDir()) || !strings.Contains(string(data), ".yaml") {
+				t.Errorf("of %s: %s, %v", first, data, err)
+			}
+		}
+	}
+	b := r.files(t, all...)
+	for _, test := range []*api.NewTest{nil, {File: "x_test.yaml"}} {
+		made, err := c.CreateRun(ctx, "p", &api.NewRun{Bundle: b, Test: test})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := r.store.Request(ctx, "p", made.ID)
+		if err != nil || strings.Contains(string(kept), os.TempDir()) {
+			t.Errorf("with the tests %+v the request is %s, %v", test, kept, err)
+		}
+	}
+	if _, err := c.SetPolicy(ctx, "p", "networks: [none]", 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.CreateRun(ctx, "p", &api.NewRun{Bundle: bundle(t, c, "p", "name: t\nimage: busybox\ncommand: [x]\n")})
+	denied(t, err, http.StatusForbidden, run.CodePolicyDenied, "the default of the tool (t.yaml:1:1), which doesn't set network")
+	_, err = c.CreateRun(ctx, "p", &api.NewRun{Bundle: b})
+	denied(t, err, http.StatusForbidden, run.CodePolicyDenied, "refuses network open")
 }

@@ -84,7 +84,7 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte, chan
 		return nil, err
 	}
 	if req.Tests != nil {
-		if len(changes.Inputs)+len(changes.Environment)+len(changes.Set) > 0 {
+		if len(changes.Inputs)+len(changes.Environment)+len(changes.Set) > 0 || changes.KeepOnFailure != nil {
 			return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "the run is of tests, which have their own inputs and environment", "repeat it without changes")
 		}
 		err = s.mayTest(ctx, old.Project, name, req.Request)
@@ -115,6 +115,9 @@ func (r *keptRequest) change(c *api.Changes, env []tool.EnvVar) error {
 		return err
 	}
 	r.Inputs, r.Environment, r.Asked.Set = merged(r.Inputs, c.Inputs), changed(r.Environment, env), merged(r.Asked.Set, c.Set)
+	if c.KeepOnFailure != nil {
+		r.KeepFor = keepFor(*c.KeepOnFailure)
+	}
 	if len(c.Inputs) == 0 {
 		return nil // they were right when the old run was accepted
 	}
@@ -147,6 +150,9 @@ func changed(old, changes []tool.EnvVar) []tool.EnvVar {
 func (s *Server) rerunWorkflow(ctx context.Context, old store.Run, data []byte, changes *api.Changes, env []tool.EnvVar) (*api.Run, error) {
 	if len(changes.Secrets) > 0 {
 		return nil, noneForWorkflows()
+	}
+	if changes.KeepOnFailure != nil {
+		return nil, noneKeptOfWorkflows()
 	}
 	var q flowRequest
 	if err := json.Unmarshal(data, &q); err != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/api"
@@ -56,6 +57,18 @@ func TestRerunChanges(t *testing.T) {
 			t.Errorf("with %+v: %+v, %v, want %+v", same, now, err, got)
 		}
 	}
+	for _, keep := range []bool{true, false} {
+		last, err := c.Rerun(ctx, "own", again.ID, &api.Changes{KeepOnFailure: &keep})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again = last
+		now, err := c.Request(ctx, "own", last.ID)
+		row, rowErr := r.store.Run(ctx, "own", last.ID)
+		if err != nil || rowErr != nil || now.KeepOnFailure != keep || slices.Contains(row.Needs, needsKeeping) != keep {
+			t.Errorf("with %v: %v, needs %v, %v, %v", keep, now.KeepOnFailure, row.Needs, err, rowErr)
+		}
+	}
 	for _, wrong := range []struct {
 		changes api.Changes
 		status  int
@@ -103,9 +116,9 @@ func TestRerunChangesWorkflow(t *testing.T) {
 		got.Set["timeout"] != "1m" || got.Tools["t"] != 1 {
 		t.Errorf("%+v", got)
 	}
-	for _, wrong := range []api.Changes{{Inputs: map[string]any{"n": "x"}}, {Set: map[string]string{"memory": "1Gi"}}, {Set: map[string]string{"timeout": "x"}}} {
+	for _, wrong := range []api.Changes{{KeepOnFailure: new(bool)}, {Inputs: map[string]any{"n": "x"}}, {Set: map[string]string{"memory": "1Gi"}}, {Set: map[string]string{"timeout": "x"}}} {
 		var p *api.Problem
-		if _, err := c.Rerun(ctx, "own", first.ID, &wrong); !errors.As(err, &p) || p.Reason != run.CodeInvalidInput {
+		if _, err := c.Rerun(ctx, "own", first.ID, &wrong); !errors.As(err, &p) || p.Reason != run.CodeInvalidInput && wrong.KeepOnFailure == nil {
 			t.Errorf("%+v: %v", wrong, err)
 		}
 	}

@@ -203,10 +203,7 @@ func request(project string, t *tool.Tool, n *api.NewRun) (*run.Request, error) 
 	if err != nil {
 		return nil, err
 	}
-	req := &run.Request{ID: run.NewID(), Tool: t, Project: project, Inputs: n.Inputs, Environment: env, Grace: grace(n)}
-	if n.KeepOnFailure {
-		req.KeepFor = api.MostKept
-	}
+	req := &run.Request{ID: run.NewID(), Tool: t, Project: project, Inputs: n.Inputs, Environment: env, Grace: grace(n), KeepFor: keepFor(n.KeepOnFailure)}
 	return req, nil
 }
 

@@ -52,6 +52,14 @@ func (s *Server) registerShells() {
 	huma.Register(s.api, operation("runner-shell", http.MethodGet, "/runner/{name}/{instance}/shells/{id}", RoleRunner, "Connect a shell that a message asks for, over a WebSocket"), s.runnerShell)
 }
 
+// keepFor is for how long a runner keeps a sandbox at most.
+func keepFor(asked bool) time.Duration {
+	if asked {
+		return api.MostKept
+	}
+	return 0
+}
+
 // needKeeping has only a runner carry a run out that keeps its sandbox, if that was asked for.
 func needKeeping(row *store.NewRun, req *run.Request) {
 	row.Needs = slices.DeleteFunc(slices.Clone(row.Needs), func(l string) bool { return l == needsKeeping })

@@ -229,7 +229,7 @@ func (b *bundled) workflow(ctx context.Context, project, known string, s *suite.
 	if !shape.IsFile(file) {
 		return "", nil, wrong(named+" is not among the files", "add it to them, or correct its path, which is relative to the folder of the test file")
 	}
-	def, err := definition.Load(file)
+	def, err := b.load(file)
 	if err != nil {
 		return "", nil, err
 	}
@@ -290,7 +290,7 @@ func (b *bundled) subject(ctx context.Context, s *suite.Suite, n *api.NewRun, l 
 	}
 	if t := s.Tool.Inline; t != nil {
 		t = t.Clone()
-		t.Source.Path = filepath.Join(b.root, filepath.FromSlash(s.Source.Path))
+		t.Source.Path = s.Source.Path
 		return t, b.ready(ctx, t)
 	}
 	name := s.Tool.Name
@@ -318,7 +318,7 @@ func (b *bundled) subject(ctx context.Context, s *suite.Suite, n *api.NewRun, l 
 			return nil, wrong("tool "+shape.Quote(name)+" is not among the files", "write its path, relative to the folder of the test file, such as ./tool.yaml")
 		}
 	}
-	t, err := tool.Load(file)
+	t, err := b.loadTool(file)
 	if err != nil {
 		return nil, err
 	}

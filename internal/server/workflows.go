@@ -65,8 +65,7 @@ type pin struct {
 // flow is a workflow that is ready to go forward. It isn't changed.
 type flow struct {
 	flowRequest
-	plan   *workflow.Plan
-	folder string // loaded.folder
+	plan *workflow.Plan
 }
 
 // planned reads the workflow of a request. find returns the tools that the workflow names and doesn't bring along.
@@ -80,7 +79,7 @@ func (s *Server) planned(ctx context.Context, q flowRequest, find func(name stri
 	}
 	w := l.workflow.Clone()
 	if err := resolve(w, find); err != nil {
-		return nil, relative(err, l.folder)
+		return nil, err
 	}
 	if q.Timeout != "" {
 		if err := w.SetTimeout(q.Timeout); err != nil {
@@ -91,7 +90,7 @@ func (s *Server) planned(ctx context.Context, q flowRequest, find func(name stri
 	if err != nil {
 		return nil, err
 	}
-	return &flow{q, workflow.NewPlan(w, values), l.folder}, nil
+	return &flow{q, workflow.NewPlan(w, values)}, nil
 }
 
 // resolve gives the steps of a workflow the tools that it names and doesn't bring along.
@@ -160,7 +159,7 @@ func (s *Server) checkWorkflow(ctx context.Context, project string, l *loaded) e
 	if err == nil {
 		err = workflow.CheckConditions(ctx, workflow.NewPlan(w, nil), s.conditions)
 	}
-	return relative(err, l.folder)
+	return err
 }
 
 // acceptWorkflow makes a run of a workflow. When it returns, the run and its first steps are durable.
@@ -199,10 +198,10 @@ func wrongSetting(name string, err error) error {
 // beginWorkflow makes the first step forward of a run; past is the run that it goes on with, or nil.
 func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, past *workflow.Past) (*api.Run, error) {
 	if err := f.plan.CheckInputs(); err != nil {
-		return nil, relative(err, f.folder)
+		return nil, err
 	}
 	if err := workflow.CheckConditions(ctx, f.plan, s.conditions); err != nil {
-		return nil, relative(err, f.folder)
+		return nil, err
 	}
 	for _, step := range f.plan.Steps {
 		one := row
@@ -392,7 +391,7 @@ func (s *Server) resume(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
-	again := &flow{f.flowRequest, f.plan, f.folder}
+	again := &flow{f.flowRequest, f.plan}
 	again.Selection = in.Body
 	r, err := s.beginWorkflow(ctx, repeated(ctx, old, in.Run), again, past)
 	if err != nil {

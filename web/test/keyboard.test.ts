@@ -156,13 +156,15 @@ test("somebody finds runs, cancels two, and opens one", async () => {
   const { page, wrong } = await signedIn({}, `${at}/runs`);
   const rows = page.locator("tbody tr");
   const tick = (id: string) => page.locator("tr", { has: page.locator(`a[href$="${id}"]`) }).getByRole("checkbox");
-  await reach(page, page.getByRole("textbox", { name: "Tool" }));
+  await reach(page, page.getByRole("combobox", { name: "Tool" }));
   await page.keyboard.type("nap");
   await page.keyboard.press("Enter");
   await page.waitForURL(/tool=nap/);
-  await reach(page, page.getByRole("combobox", { name: "Status" }), "Shift+Tab");
-  await page.keyboard.type("running");
+  await follow(page, page.getByRole("button", { name: /^Status:/ }), "Shift+Tab");
+  await reach(page, page.getByLabel("running", { exact: true }));
+  await page.keyboard.press("Space");
   await page.waitForURL(/status=running/);
+  await page.keyboard.press("Escape");
   await expect.poll(() => rows.count(), { timeout: patience }).toBe(3);
 
   await reach(page, tick(naps[1]!));
@@ -171,7 +173,8 @@ test("somebody finds runs, cancels two, and opens one", async () => {
   await page.keyboard.press("Space");
   await page.getByText("2 runs selected").waitFor();
   await follow(page, page.getByRole("button", { name: "Cancel" }), "Shift+Tab");
-  await page.getByText("2 done").waitFor();
+  await follow(page, page.getByRole("dialog").getByRole("button", { name: "Cancel 2 runs" }));
+  await page.getByText("The end of 2 runs was asked for").waitFor();
   await somewhere(page);
   for (const id of naps.slice(0, 2)) await becomes(id, "cancelled");
   await expect.poll(() => rows.count(), { timeout: patience }).toBe(1);

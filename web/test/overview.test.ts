@@ -1,4 +1,7 @@
+import { execFile } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { beforeAll, expect, test, vi } from "vitest";
 import { call, mayfly, patience, pictured, signedIn, tool } from "./bed";
 import { signedInWith, token } from "./people";
@@ -14,6 +17,23 @@ test("an empty project shows the first steps", async () => {
   await page.getByRole("link", { name: "Open the builder" }).click();
   await page.waitForURL("**/projects/fresh/build");
   expect(wrong).toEqual([]);
+});
+
+test("the commands of the first steps work as they are written, for somebody who has never logged in", async () => {
+  const { page } = await signedIn({}, "/projects/newcomers");
+  await page.getByText("mayfly login").waitFor();
+  const dir = process.env.MAYFLY_DIR!;
+  const folder = join(dir, "newcomer");
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "tool.yaml"), "name: first\nimage: busybox\ncommand: [echo, it, works]\n");
+  const commands = (await page.locator("section ol code").allInnerTexts()).join("\n");
+  const script = commands
+    .replace("FILE", join(dir, "data", "admin-token"))
+    .replace("FOLDER", folder)
+    .replace("NAME", "first");
+  const env = { ...process.env, MAYFLY_HOME: join(folder, "home"), PATH: `${process.env.MAYFLY_BIN!}:${process.env.PATH}` };
+  const { stdout } = await promisify(execFile)("sh", ["-ec", script], { env });
+  expect(stdout).toContain("it works");
 });
 
 /** The tests look at a project of their own: others may run things meanwhile. */

@@ -1,5 +1,7 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { control, ended, open, patience, pictured, signedIn, start, tool } from "./bed";
+import { call, control, ended, mayfly, open, patience, pictured, signedIn, start, tool } from "./bed";
 
 beforeAll(async () => {
   await tool(
@@ -20,6 +22,7 @@ test("somebody signs in, sees the runs, and reads the log of one", async () => {
   await page.getByLabel("Token").fill("not-a-token");
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByText("This token isn't valid").waitFor();
+  expect(await page.getByRole("alert").innerText()).not.toContain("mayfly login");
   await page.getByLabel("Token").fill((await control()).token);
   await page.getByLabel("Token").press("Enter");
   const row = page.getByRole("row", { name: /greet/ }).first();
@@ -88,12 +91,15 @@ test("the list of runs fits a narrow page, and its filters are behind a button",
   await row.waitFor();
   expect(await page.locator(".scroll-x").evaluate((el) => el.scrollWidth - el.clientWidth)).toBe(0);
   expect(await row.innerText()).toMatch(/exit status 4\n.* ago|just now/);
-  const status = page.getByRole("combobox", { name: "Status" });
+  const status = page.getByRole("button", { name: "Status: failed" });
   expect(await status.isVisible()).toBe(false);
   await page.getByRole("button", { name: "Filters (1)" }).click();
-  await status.selectOption("lost");
+  await status.click();
+  await page.getByLabel("lost").check();
+  await page.getByLabel("failed", { exact: true }).uncheck();
   await page.getByText("No run matches").waitFor();
   await pictured(page, "runs-filters");
+  await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Remove all filters" }).click();
   await row.waitFor();
   await page.getByRole("button", { name: "Filters", exact: true }).waitFor();
@@ -113,5 +119,80 @@ test("if the browser doesn't let the page copy, it says so", async () => {
   await copy.click();
   await page.getByRole("button", { name: "Copied" }).waitFor();
   expect(await page.getByText("Select the text, and copy it yourself.").count()).toBe(0);
+  expect(wrong).toEqual([]);
+});
+
+test("the failed runs of one tool in the last hour are chosen with the filters", async () => {
+  const good = await start("greet");
+  const bad = await start("greet", { code: 4 });
+  const other = await start("many", { n: 1 });
+  for (const id of [good, bad, other]) await ended(id);
+  const { page, wrong } = await signedIn({}, "/projects/default/runs");
+  await page.getByRole("button", { name: "Status: Any status" }).click();
+  await page.getByLabel("Any failure").check();
+  await page.waitForURL("**/runs?status=failed%2Ctimed_out%2Cout_of_memory%2Cdenied%2Cerror%2Clost");
+  expect(await page.getByLabel("timed out").isChecked()).toBe(true);
+  await pictured(page, "runs-states");
+  await page.getByLabel("timed out").uncheck();
+  await page.getByLabel("queued").check();
+  await page.getByText("Any failure").and(page.locator("label")).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Status: queued, failed, out of memory" }).and(page.locator(":focus")).waitFor();
+  await page.getByLabel("Since").selectOption("1h");
+  const tool = page.getByRole("combobox", { name: "Tool" });
+  await tool.focus();
+  await page.locator('datalist#tools option[value="greet"]').waitFor({ state: "attached" });
+  await tool.fill("greet"); // a suggestion that is taken needs no Enter
+  await page.waitForURL("**tool=greet**");
+  await page.locator(`a[href$="${bad}"]`).waitFor();
+  await page.locator(`a[href$="${good}"]`).waitFor({ state: "detached" });
+  await page.locator(`a[href$="${other}"]`).waitFor({ state: "detached" });
+  expect(wrong).toEqual([]);
+});
+
+test("several runs are cancelled after a question, and their rows say so until they have ended", async () => {
+  await tool("stubborn", 'trap "" TERM\necho up\nwhile :; do sleep 0.1; done\n');
+  const ids = [await start("stubborn"), await start("stubborn")];
+  const over = await start("greet");
+  await ended(over);
+  const { page, wrong } = await signedIn({}, "/projects/default/runs");
+  const row = (id: string) => page.locator("tr", { has: page.locator(`a[href$="${id}"]`) });
+  for (const id of ids) await row(id).locator('[data-status="running"]').waitFor();
+  for (const id of [...ids, over]) await row(id).getByRole("checkbox").check();
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("dialog", { name: "Cancel 2 runs?" }).waitFor();
+  await pictured(page, "runs-cancel");
+  await page.getByRole("button", { name: "Let them run" }).click();
+  expect(await row(ids[0]!).innerText()).not.toContain("Ending…");
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("button", { name: "Cancel 2 runs" }).click();
+  await page.getByText("The end of 2 runs was asked for").waitFor();
+  for (const id of ids) await row(id).getByText("Ending…").waitFor(); // they don't heed TERM, and have ten seconds
+  await pictured(page, "runs-ending");
+  for (const id of ids) await row(id).locator('[data-status="cancelled"]').waitFor();
+  await page.locator(`a[href$="${ids[0]}"]`).click();
+  await page.getByRole("link", { name: "Who asked for it" }).click();
+  await page.getByRole("listitem").filter({ hasText: "admin asked for the end of the run" }).waitFor();
+  expect(wrong).toEqual([]);
+});
+
+test("a run of tests is told from the tool's own runs", async () => {
+  const dir = join(process.env.MAYFLY_DIR!, "tools", "proved");
+  await mkdir(dir, { recursive: true });
+  await writeFile(join(dir, "tool.yaml"), "name: proved\nimage: busybox\ncommand: [echo, proved]\n");
+  await writeFile(join(dir, "proved_test.yaml"), "tool: ./tool.yaml\ntests:\n  - {name: prints, expect: {exit_code: 0}}\n");
+  await mayfly(["tool", "push", dir]);
+  const own = await start("proved");
+  const { id } = await call<{ id: string }>("POST", "/projects/default/runs", { tool: "proved", test: { file: "proved_test.yaml" } });
+  await ended(own);
+  await ended(id);
+  const { page, wrong } = await signedIn({}, "/projects/default/runs?tool=proved");
+  const mark = (of: string) => page.locator("tr", { has: page.locator(`a[href$="${of}"]`) }).getByText("test", { exact: true });
+  await mark(id).waitFor();
+  expect(await mark(own).count()).toBe(0);
+  await pictured(page, "runs-test");
+  await page.locator(`a[href$="${id}"]`).click();
+  await page.locator(".head").getByText("test", { exact: true }).waitFor();
+  expect(await page.getByRole("button", { name: "Run again with changes" }).count()).toBe(0); // tests have their own inputs
   expect(wrong).toEqual([]);
 });

@@ -39,6 +39,7 @@ test("an administrator looks what a runner has and does, and drains it", async (
   await drain.focus();
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "Drain wild-1?" }).waitFor();
+  await page.getByText("No other runner serves the pool wild: its runs wait until one does.").waitFor();
   await pictured(page, "runners-drain");
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
@@ -49,6 +50,9 @@ test("an administrator looks what a runner has and does, and drains it", async (
   await other.locator(".state", { hasText: "draining" }).waitFor();
   expect(await drain.count()).toBe(0);
   await page.getByText("wild-1 drains.").waitFor();
+  await wild.end();
+  await page.getByText("wild-1 has drained, and ended.").waitFor();
+  expect(await other.count()).toBe(0);
   await here.getByRole("link", { name: "nap", exact: true }).click();
   await page.waitForURL(`**/runs/${id}`);
   await call("POST", `/projects/default/runs/${id}/cancel`);
@@ -76,6 +80,6 @@ test("a pool without a runner says so, and how to add one", async () => {
   await page.getByText(/^mayfly runner --server https:/).waitFor();
   await pictured(page, "runners-pool");
   await page.getByRole("link", { name: "Show all pools" }).click();
-  await page.locator('[data-runner="wild-1"]').waitFor();
+  await page.locator('[data-runner="here"]').waitFor();
   expect(wrong).toEqual([]);
 });

@@ -301,3 +301,44 @@ test("the server is restarted under an open page, which says so, and catches up"
   await page.getByText("tick 1", { exact: true }).waitFor();
   expect(wrong).toEqual([]);
 });
+
+test("while the server is away, the page of a run says so once", async () => {
+  const { id } = await call<{ id: string }>("POST", "/projects/default/runs", { tool: "ticker", pool: "nobody" });
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  await page.getByText("no runner of the pool nobody").waitFor();
+  const asks = page.waitForEvent("requestfailed", (r) => r.url().endsWith(`/runs/${id}`)); // beside the log
+  await control("kill");
+  try {
+    await asks;
+    await page.getByText("The server can't be reached.").first().waitFor();
+    await page.evaluate(() => new Promise(requestAnimationFrame));
+    expect(await page.getByText("The server can't be reached.").count()).toBe(1);
+  } finally {
+    await control("start");
+  }
+  await expect.poll(() => page.getByText("The server can't be reached.").count(), { timeout: patience }).toBe(0);
+  await mayfly(["cancel", id]);
+  expect(wrong).toEqual([]);
+});
+
+test("what is wrong with a change is said once, at its field, and without words for programs", async () => {
+  await tool("rerun-wrong", "echo x\n");
+  const id = await start("rerun-wrong");
+  await ended(id);
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}`);
+  await page.getByRole("button", { name: "Run again with changes" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Timeout").fill("abc");
+  await dialog.getByRole("button", { name: "Run", exact: true }).click();
+  await dialog.locator('input[aria-invalid="true"]:focus').waitFor();
+  await pictured(page, "again-wrong");
+  expect((await dialog.innerText()).split("is not a duration")).toHaveLength(2);
+  expect(await dialog.innerText()).not.toContain("openapi");
+  await dialog.getByLabel("Timeout").fill("2m");
+  await dialog.getByRole("button", { name: "Add a variable" }).click();
+  await dialog.getByLabel("Name 1").fill("a=b");
+  await dialog.getByRole("button", { name: "Run", exact: true }).click();
+  await dialog.getByRole("alert").waitFor();
+  expect(await dialog.innerText()).not.toContain("openapi");
+  expect(wrong).toEqual([]);
+});

@@ -13,14 +13,19 @@ const set = (name: string, value: string, tools?: string[]) =>
   call<Secret>("PUT", `/projects/default/secrets/${name}`, { value: btoa(value), ...(tools ? { tools } : {}) });
 
 beforeAll(async () => {
-  await tool("show", 'printf "%s" "$KEY" | wc -c; printf "%s" "$KEY" | md5sum\n', "environment: {KEY: /secrets/api-key}\n");
+  await tool(
+    "show",
+    'printf "%s" "$KEY" | wc -c; printf "%s" "$KEY" | md5sum\n',
+    "args: [{name: word, default: x}]\nenvironment: {KEY: /secrets/api-key}\n",
+  );
   await tool("other", "exit 0\n");
 });
 
 test("somebody sets a secret that a tool needs, rotates it, and sees who used it", async () => {
   const value = "tr0ub4dor & 3 ünï";
   const { page, wrong } = await signedIn({}, "/projects/default/tools/show");
-  await page.getByRole("link", { name: "Set it" }).click();
+  await page.getByLabel("word", { exact: true }).fill("typed before");
+  await page.getByRole("button", { name: "Set it" }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("heading", { name: "Set a secret" }).waitFor();
   expect(await dialog.getByLabel("Name", { exact: true }).inputValue()).toBe("api-key");
@@ -31,7 +36,8 @@ test("somebody sets a secret that a tool needs, rotates it, and sees who used it
   expect(await dialog.getByRole("checkbox", { name: "show", exact: true }).isChecked()).toBe(true); // the tool that asked for it
   await pictured(page, "secret-set");
   await dialog.getByRole("button", { name: "Set", exact: true }).click();
-  await page.getByText("api-key is set; it has version 1.").waitFor();
+  await page.locator('[data-secret="api-key"][data-state="has"]').waitFor();
+  expect(await page.getByLabel("word", { exact: true }).inputValue()).toBe("typed before");
   expect((await read("api-key")).tools).toEqual(["show"]);
 
   // The value is nowhere any longer.
@@ -40,6 +46,18 @@ test("somebody sets a secret that a tool needs, rotates it, and sees who used it
   );
   expect(kept).not.toContain("tr0ub4dor");
   expect(await page.locator("textarea").count()).toBe(0);
+
+  // Another one may be there, and not be for this tool.
+  await set("db", "x", ["other"]);
+  await tool("reads", "echo x\n", "environment: {DB: /secrets/db}\n");
+  await page.goto("/projects/default/tools/reads");
+  await page.getByRole("button", { name: "Allow it" }).click();
+  await pictured(page, "secret-allow");
+  await dialog.getByRole("button", { name: "Save", exact: true }).click();
+  await page.locator('[data-secret="db"][data-state="has"]').waitFor();
+  expect((await read("db")).tools).toEqual(["other", "reads"]);
+  await call("DELETE", "/projects/default/secrets/db");
+  await page.goto("/projects/default/secrets");
 
   // A run gets it, and the page says so by itself.
   const run = await start("show");

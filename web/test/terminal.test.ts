@@ -78,3 +78,30 @@ test("who may not open a shell isn't offered one", async () => {
   expect(wrong).toEqual([]);
   await call("DELETE", `/projects/default/runs/${id}/kept`);
 });
+
+test("a tool's form keeps a sandbox for one run, and running it again says whether", async () => {
+  await tool("kept-here", "exit 4\n");
+  await tool("kept-not", "exit 4\n");
+  const { page, wrong } = await signedIn({}, "/projects/default/tools/kept-here");
+  const keep = page.getByLabel("Keep the sandbox if it fails");
+  await keep.check();
+  await pictured(page, "tool-keep");
+  await page.getByRole("button", { name: "Run", exact: true }).click();
+  await page.getByRole("tab", { name: "Terminal" }).waitFor();
+  await page.getByRole("button", { name: "Run again with changes" }).click();
+  expect(await keep.isChecked()).toBe(true);
+  await keep.uncheck();
+  await page.getByText("1 change").waitFor();
+  await pictured(page, "again-keep");
+  const first = page.url();
+  await page.getByRole("dialog").getByRole("button", { name: "Run", exact: true }).click();
+  await page.waitForURL((u) => u.href !== first && u.pathname.includes("/runs/"));
+  expect(await call("GET", `/projects/default/runs/${page.url().split("/").at(-1)!}/request`)).not.toHaveProperty("keep_on_failure");
+  await page.goto("/projects/default/tools/kept-not");
+  await page.getByRole("button", { name: "Run", exact: true }).waitFor();
+  expect(await keep.isChecked()).toBe(false);
+  const operator = await signedInAs("operator", "/projects/default/tools/kept-here");
+  await operator.page.getByRole("button", { name: "Run", exact: true }).waitFor();
+  expect(await operator.page.getByLabel("Keep the sandbox if it fails").count()).toBe(0);
+  expect(wrong).toEqual([]);
+});

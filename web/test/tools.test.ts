@@ -82,7 +82,7 @@ test("somebody finds a tool, sees how it fares, and runs it with inputs", async 
   await form.getByText("Environment, limits and more").click();
   await form.getByLabel("Time limit").fill("soon");
   await form.getByRole("button", { name: "Run", exact: true }).click();
-  await form.locator('input[aria-invalid="true"][placeholder="5 min"]').waitFor();
+  await form.locator('input[aria-invalid="true"][placeholder="5m"]').waitFor();
   await pictured(page, "tool-run-more");
   await form.getByLabel("Time limit").fill("1m");
   await form.getByRole("button", { name: "Labels: Add" }).click();
@@ -354,5 +354,33 @@ test("a long difference is shown in parts", async () => {
   expect(await file.locator("tbody tr").count()).toBe(1000);
   await file.getByRole("button", { name: "Show 4,001 more lines" }).click();
   await file.getByText("b 2499").waitFor();
+  expect(wrong).toEqual([]);
+});
+
+test("limits are typed as the fields show them, and the network is chosen", async () => {
+  await tool("limited", "echo within\n", "timeout: 90s\nresources: {memory: 96Mi, disk: 64Mi, bandwidth: 2500kbps}\n");
+  const { page, wrong } = await signedIn({}, "/projects/default/tools/limited");
+  const form = page.getByRole("form", { name: "Run it" });
+  await form.getByText("Environment, limits and more").click();
+  const set: Record<string, string> = {};
+  for (const [label, name] of [
+    ["Time limit", "timeout"],
+    ["CPU", "cpu"],
+    ["Memory", "memory"],
+    ["Disk", "disk"],
+    ["Processes", "pids"],
+    ["Open files", "nofile"],
+    ["Bandwidth", "bandwidth"],
+  ] as const) {
+    const field = form.getByLabel(label, { exact: true });
+    await field.fill((set[name] = (await field.getAttribute("placeholder"))!));
+  }
+  expect(set).toMatchObject({ timeout: "90s", memory: "96Mi", disk: "64Mi", bandwidth: "2500kbps" });
+  await form.getByRole("combobox", { name: "Network" }).selectOption("none");
+  await pictured(page, "tool-limits");
+  await page.keyboard.press("Control+Enter");
+  await page.waitForURL(/\/runs\/[^/]+$/);
+  const id = page.url().split("/").at(-1)!;
+  expect(await call("GET", `/projects/default/runs/${id}/request`)).toMatchObject({ set: { ...set, network: "none" } });
   expect(wrong).toEqual([]);
 });

@@ -4,6 +4,7 @@ import { token } from "./people";
 
 /** A runner that speaks as real ones do, and says what it likes. It takes runs and does nothing with them. */
 export class Wild {
+  #end = async () => {};
   #timer: ReturnType<typeof setInterval> | undefined;
   #gone = new AbortController();
 
@@ -17,7 +18,18 @@ export class Wild {
     const stream = await fetch(`${at}/messages`, { method: "POST", headers, body, signal: this.#gone.signal });
     expect(stream.status).toBe(200);
     stream.body!.pipeTo(new WritableStream(), { signal: this.#gone.signal }).catch(() => {});
+    this.#end = async () => {
+      const last = JSON.stringify({ ...(JSON.parse(body) as object), leaving: true });
+      expect((await fetch(`${at}/heartbeat`, { method: "POST", headers, body: last })).status).toBe(200);
+    };
     this.#timer = setInterval(() => void fetch(`${at}/heartbeat`, { method: "POST", headers, body }).catch(() => {}), 5000);
+  }
+
+  /** end says that it has drained, as the last thing that a runner does. */
+  async end() {
+    clearInterval(this.#timer);
+    await this.#end();
+    this.leave();
   }
 
   leave() {

@@ -88,7 +88,8 @@ test("somebody sees why a release failed, and retries it from that step", async 
   await page.locator(status("announce")).click();
   await page.getByRole("heading", { name: /part/ }).waitFor();
   await page.getByText("exit status 3", { exact: true }).waitFor();
-  await page.getByRole("link", { name: "announce" }).click();
+  expect(await page.locator(".facts div", { hasText: "Workflow" }).getByRole("link", { name: "release", exact: true }).count()).toBe(1);
+  await page.locator(".facts div", { hasText: "Step" }).getByRole("link", { name: "announce" }).click();
   await page.waitForURL(/step=announce/);
 
   await page.locator('li[data-step="announce"]').getByRole("button", { name: "Retry from here" }).click();

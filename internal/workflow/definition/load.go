@@ -39,17 +39,22 @@ func Load(file string) (*Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	if def.Tool != nil {
-		def.Tool.Source.Dir = dir
-		return def, nil
+	def.SetDir(dir)
+	return def, nil
+}
+
+// SetDir says which folder the definition's files are in.
+func (d *Definition) SetDir(dir string) {
+	if d.Tool != nil {
+		d.Tool.Source.Dir = dir
+		return
 	}
-	def.Workflow.Source.Dir = dir
-	for _, s := range def.Workflow.All() {
+	d.Workflow.Source.Dir = dir
+	for _, s := range d.Workflow.All() {
 		if t := s.Uses.Tool; t != nil {
 			t.Source.Dir = dir
 		}
 	}
-	return def, nil
 }
 
 // Parse reads a tool or workflow from data; see [tool.Parse].

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { meaning, setting, span } from "./exits";
+import { meaning, rate, setting, span } from "./exits";
 
 test.each([
   ["failed", 127, "tool_failed", /by itself/],
@@ -21,6 +21,7 @@ test("a success has nothing to explain", () => {
 });
 
 test("limits are written as definitions have them", () => {
+  expect([rate(10e6), rate(2.5e6), rate(1e9), rate(8001)]).toEqual(["10Mbps", "2500kbps", "1Gbps", "8001bps"]);
   expect([setting(64 * 2 ** 20), setting(2 ** 31), setting(1000), span(600), span(90), span(7200)]).toEqual([
     "64Mi",
     "2Gi",

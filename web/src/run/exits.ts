@@ -43,6 +43,17 @@ export function setting(n: number): string {
   return String(n);
 }
 
+/** rate writes bits per second as a definition has them. */
+export function rate(bits: number): string {
+  for (const [unit, size] of [
+    ["Gbps", 1e9],
+    ["Mbps", 1e6],
+    ["kbps", 1e3],
+  ] as const)
+    if (bits >= size && bits % size === 0) return `${bits / size}${unit}`;
+  return `${bits}bps`;
+}
+
 /** span writes seconds as a definition has them. */
 export function span(seconds: number): string {
   if (seconds >= 3600 && seconds % 3600 === 0) return `${seconds / 3600}h`;

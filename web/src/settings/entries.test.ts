@@ -24,6 +24,8 @@ test("an entry says what was done to what, with a link to it", async () => {
   expect(about(entry({}))).toEqual({ words: "the secret", name: "db", link: "/projects/web/secrets/db" });
   expect(did(entry({ outcome: "forbidden" }))).toBe("tried to set");
   expect(about(entry({ subject: "policies/own", project: "own" })).link).toBe("/projects/own/settings/policy");
+  const draft = entry({ action: "set-draft", subject: "drafts/new" });
+  expect([did(draft), about(draft)]).toEqual(["saved", { words: "the draft", name: "new", link: "/projects/web/build/new" }]);
   expect(about(entry({ action: "begin-session", subject: "session" }))).toEqual({ words: "", name: "" });
   expect(about(entry({ action: "create-token", subject: "tokens", outcome: "forbidden" }))).toEqual({ words: "a token", name: "" });
 });

@@ -9,6 +9,7 @@ const things: Record<string, [one: string, any: string]> = {
   runs: ["the run", "a run"],
   secrets: ["the secret", "the secrets"],
   tools: ["the tool", "the tools"],
+  drafts: ["the draft", "a draft"],
   tokens: ["the token", "a token"],
   policies: ["the policy of", "a policy"],
   runners: ["the runner", "the runners"],
@@ -43,6 +44,7 @@ function page(kind: string, name: string, project: string): string | undefined {
   if (kind === "runs") return to("run", { project, run: name });
   if (kind === "secrets") return to("secret", { project, secret: name });
   if (kind === "tools") return to("tool", { project, tool: name });
+  if (kind === "drafts") return to("draft", { project, draft: name });
   if (kind === "policies") return to("section", { project, section: "policy" });
   if (kind === "tokens") return to("section", { project, section: "members" });
   return undefined;

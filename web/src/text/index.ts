@@ -94,6 +94,8 @@ export const text = {
     kept: "The token is sent once and not kept. The session ends after 12 hours without use.",
     submit: "Sign in",
     wrong: "This token isn't valid",
+    wrongRemedy:
+      "Look whether it is all of it, and this server's. Otherwise it has expired or was ended: ask an administrator for another.",
     ended: "Your session has ended",
     endedBody: "Sign in again. The page is as you left it.",
   },

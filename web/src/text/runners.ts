@@ -34,12 +34,15 @@ export const runners = {
   drain: "Drain",
   drainOf: (name: string) => `Drain ${name}`,
   drainTitle: (name: string) => `Drain ${name}?`,
-  drainBody: "It takes nothing new, ends what it runs, and then ends itself. It can't be called back; start it once more afterwards.",
+  drainBody:
+    "It takes nothing new, ends what it runs, and then ends itself. It can't be called back: start it once more afterwards. One of mayfly server --with-runner starts again with its server.",
   drainRuns: (n: number) =>
     n === 0 ? "It is idle, so it ends at once." : n === 1 ? "It has 1 run." : `It has ${n.toLocaleString("en")} runs.`,
   drainAll: (n: number) => `${n.toLocaleString("en")} runners have this name, and all of them drain.`,
+  drainLast: (pool: string) => `No other runner serves the pool ${pool}: its runs wait until one does.`,
   cancel: "Keep it",
   drained: (name: string) => `${name} drains.`,
+  ended: (name: string) => `${name} has drained, and ended.`,
   mayNot: "An administrator of all projects can drain runners.",
   none: "No runner is connected",
   noneBody: "A runner takes the runs of a server and carries them out. Until there is one, runs wait.",

@@ -1,3 +1,5 @@
+const refused = (n: number) => (n === 0 ? "" : `, ${n} refused`);
+
 export const runs = {
   title: "Runs",
   none: "No runs yet",
@@ -15,13 +17,21 @@ export const runs = {
   older: "Older",
   newest: "Newest",
   anyStatus: "Any status",
+  states: { over: "Not over", bad: "Any failure" } as Record<string, string>,
   live: "The list is live",
   select: (tool: string) => `Select the run of ${tool}`,
   selectAll: "Select all",
   selected: (n: number) => (n === 1 ? "1 run selected" : `${n} runs selected`),
   cancel: "Cancel",
   rerun: "Run again",
-  done: (n: number, failed: number) => (failed === 0 ? `${n} done` : `${n - failed} done, ${failed} refused`),
+  cancelTitle: (n: number) => (n === 1 ? "Cancel this run?" : `Cancel ${n} runs?`),
+  cancelRuns: (n: number) => (n === 1 ? "Cancel it" : `Cancel ${n} runs`),
+  cancelBody: "What they have printed stays. Those that are over already aren't counted.",
+  keep: "Let them run",
+  done: {
+    cancel: (n: number, failed: number) => `The end of ${n === 1 ? "1 run" : `${n} runs`} was asked for${refused(failed)}`,
+    rerun: (n: number, failed: number) => `${n === 1 ? "1 run" : `${n} runs`} started${refused(failed)}`,
+  } as Record<string, (n: number, failed: number) => string>,
   filters: "Filters",
   filtersSet: (n: number) => (n === 0 ? "Filters" : `Filters (${n})`),
   label: "Label",

@@ -83,6 +83,7 @@ export const secrets = {
 
   page: {
     versions: "Versions",
+    versionUsed: "Version of the secret",
     kept: "current",
     gone: "replaced",
     uses: "Uses",

@@ -10,6 +10,10 @@ const actions: Record<string, [done: string, tried: string]> = {
   "create-version": ["made a version of", "tried to make a version of"],
   "put-content": ["sent", "tried to send"],
   "missing-contents": ["asked for contents:", "tried to ask for contents:"],
+  "set-draft": ["saved", "tried to save"],
+  "delete-draft": ["removed", "tried to remove"],
+  "open-shell": ["opened a shell in the sandbox of", "tried to open a shell in the sandbox of"],
+  "remove-kept": ["removed the sandbox of", "tried to remove the sandbox of"],
   "create-token": ["made", "tried to make"],
   "delete-token": ["ended", "tried to end"],
   "create-project-token": ["made", "tried to make"],
@@ -87,7 +91,8 @@ export const settings = {
     submit: "Make it",
     made: (name: string) => `The token ${name}`,
     once: "Copy it now. The server keeps only its hash, so nobody can read it later.",
-    use: "Put it into a file that only its user can read, and log in:",
+    use: (at: string) =>
+      `With it, one signs in at ${at} in a browser. For the command line, put it into a file that only its user can read, and log in:`,
     copied: "I have it",
     roles: {
       viewer: "reads tools, runs, logs, artifacts and the names of secrets",
@@ -130,7 +135,20 @@ export const settings = {
     setOver: "Set mine over theirs",
     example:
       'max: {memory: 2Gi, timeout: 30m}\n# images: ["registry.example.com/tools/*"]\n# networks: [none, list]\n# secrets: {backup: [db]}\n# concurrency: {project: 20}\n',
-    help: "All keys are in docs/CONFIGURATION.md, “The operator's policy”.",
+    help: "All keys, each of which is optional",
+    keys: [
+      "defaults: {memory: 256Mi, timeout: 2m}  # for a tool that says nothing; also network, if networks has it",
+      "max: {cpu: 2, memory: 2Gi, disk: 4Gi, pids: 512, nofile: 4096, bandwidth: 100Mbps, timeout: 30m}",
+      "networks: [none, list]                  # the modes that tools may use: none, list (egress rules), public, open",
+      "egress:                                 # rules as in a tool; each rule of a tool must lie inside one of these",
+      '  - {host: "*.example.com", ports: [443]}',
+      "capabilities: [root, NET_BIND_SERVICE]  # instead of the built-in list",
+      "runtimes: [default, gvisor]             # the only two",
+      'images: ["registry.example.com/tools/*"]',
+      "read_only: true                         # refuse read_only: false",
+      'secrets: {backup: [db], "*": [ca-*]}    # which tools may use which secrets; * stands for any characters in both',
+      "concurrency: {project: 20, tools: {backup: 1}}   # how many runs run at once",
+    ].join("\n"),
   },
 
   limits: {

@@ -65,6 +65,7 @@ export const tools = {
     labelsHint: "Of the run, to find it again",
     limits: "Limits",
     limitsHint: "Only for this run; empty is what the definition says",
+    asDefined: (network: string) => `${network === "list" ? "the tool's list" : network}, as defined`,
     set: {
       timeout: "Time limit",
       cpu: "CPU",
