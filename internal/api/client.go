@@ -252,7 +252,7 @@ func ifMatch(tag string) http.Header {
 // project is the path of a project.
 func project(name string) string { return "/projects/" + url.PathEscape(name) }
 
-// Missing returns which of some contents a project wasn't sent, or the server has no longer.
+// Missing returns which contents were not sent to a project, or are no longer on the server.
 func (c *Client) Missing(ctx context.Context, in string, digests []string) ([]string, error) {
 	var out Digests
 	err := c.call(ctx, http.MethodPost, project(in)+"/contents/missing", Digests{digests}, &out)

@@ -19,7 +19,7 @@ type NewRun struct {
 	// Secrets are for this run alone.
 	Secrets map[string]string `json:"secrets,omitempty" maxProperties:"100" doc:"values in base64 of secrets that the tool names, instead of those of the project; for this run alone, so they are gone when it has ended"`
 	// Test has tests be carried out instead of the tool.
-	Test *NewTest `json:"test,omitempty" doc:"carry out tests of the tool, instead of the tool: as mayfly test, with their own inputs, secrets and mocks"`
+	Test *NewTest `json:"test,omitempty" doc:"carry out tests of the tool or workflow instead of it: as mayfly test, with their own inputs, secrets and mocks"`
 	// Set overrides the definition, as the flags of mayfly run do.
 	Set          map[string]string `json:"set,omitempty" doc:"overrides by name: timeout, user, network, cpu, memory, disk, pids, nofile, bandwidth"`
 	GraceSeconds *float64          `json:"grace_seconds,omitempty" minimum:"0" maximum:"86400" doc:"between TERM and KILL; 10 by default"`
@@ -114,7 +114,7 @@ type Run struct {
 	Project string `json:"project"`
 	Tool    string `json:"tool" doc:"its name"`
 	Version int    `json:"version,omitempty" doc:"0 for a definition that came with the request"`
-	Kind    string `json:"kind" enum:"tool,workflow,test" doc:"test for a run of tests of a tool"`
+	Kind    string `json:"kind" enum:"tool,workflow,test" doc:"test for a run of tests"`
 	// Status is queued, pulling, creating or running, and then how it ended.
 	Status   run.State `json:"status"`
 	ExitCode int       `json:"exit_code" doc:"0 until the run has ended"`

@@ -56,7 +56,7 @@ type VersionList struct {
 	Next     string    `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
 }
 
-// Digests asks which contents a project wasn't sent yet, and is the answer.
+// Digests asks which contents are still to be sent to a project, and is the answer.
 type Digests struct {
 	Digests []string `json:"digests" maxItems:"10000" doc:"sha256:HEX"`
 }

@@ -52,7 +52,7 @@ func toolsUnderTest(s *suite.Suite) ([]*tool.Tool, error) {
 		t, err := s.LoadTool()
 		return []*tool.Tool{t}, err
 	}
-	w, err := s.LoadWorkflow(nil)
+	w, err := s.LoadWorkflow()
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func checkSuite(suite *suite.Suite) error {
 		}
 		errs = append(errs, err)
 	} else {
-		_, err := suite.LoadWorkflow(nil)
+		_, err := suite.LoadWorkflow()
 		errs = append(errs, err)
 	}
 	for i := range suite.Tests {

@@ -25,6 +25,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/runner"
@@ -78,8 +79,9 @@ func (c *carrier) open(dir string, conditions condition.Evaluator, log *slog.Log
 	carry.Content = o.Content
 	o.Carry = func(c runner.Carriage) run.Runner {
 		one := *carry
-		one.Secrets, one.Sealer, one.Policy = c.Secrets, c.Sealer, carry.Policy.For(c.Tool).With(c.Policy.For(c.Tool))
-		return &testrun.Runner{Runner: &one, Conditions: conditions}
+		policyFor := func(known string) *policy.Policy { return carry.Policy.For(known).With(c.Policy.For(known)) }
+		one.Secrets, one.Sealer, one.Policy = c.Secrets, c.Sealer, policyFor(c.Tool)
+		return &testrun.Runner{Runner: &one, Conditions: conditions, PolicyFor: policyFor}
 	}
 	if o.Keep, err = c.keeping(carry.Engine, filepath.Join(dir, "kept")); err != nil {
 		return o, err

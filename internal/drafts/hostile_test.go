@@ -182,7 +182,7 @@ func TestFull(t *testing.T) {
 	for i := range store.MostDrafts - 1 {
 		r.edit(fmt.Sprintf("%d.yaml", i), plain)
 	}
-	if _, err := r.put("b/more.yaml", "more.yaml", map[string]string{"more.yaml": plain}, nil); !errors.Is(err, store.ErrFull) {
+	if _, err := r.put("b/more.yaml", "more.yaml", map[string]string{"more.yaml": plain}, nil); !errors.Is(err, store.ErrTooManyDrafts) {
 		t.Errorf("%v", err)
 	}
 	if _, err := r.put("a.yaml", "a.yaml", map[string]string{"a.yaml": script}, nil); err != nil {

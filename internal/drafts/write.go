@@ -47,7 +47,7 @@ func (f *Folder) SetDraft(ctx context.Context, d store.Draft, is *string) (store
 		return d, refused(d.Name+" already exists, and isn't a definition", "use another name")
 	}
 	if tag == "" && len(all.names) >= store.MostDrafts {
-		return d, store.ErrFull
+		return d, store.ErrTooManyDrafts
 	}
 	w := &writing{f: f, has: has, written: map[string]bool{}}
 	defer w.close()

@@ -308,7 +308,7 @@ func TestNamesOfAGivenFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, flowErr := s.LoadWorkflow(nil)
+			_, flowErr := s.LoadWorkflow()
 			for kind, err := range map[string]error{"workflow": def.Workflow.Resolve(), "test": suiteErr, "test of a workflow": flowErr} {
 				var refused *ownership.UntrustedError
 				if errors.As(err, &refused) != c.refused || !c.refused && err != nil {

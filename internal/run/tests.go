@@ -1,7 +1,8 @@
 package run
 
 import (
-	"maps"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 type Tests struct {
 	// Tool is what is tested. Its request has no tool beside it: a runner that knows no tests has nothing to run then.
 	Tool *tool.Tool `json:"tool,omitempty"`
-	// Steps are the tools of the steps of a workflow that is tested, by the steps' names. Then Tool is nil.
-	Steps map[string]*tool.Tool `json:"steps,omitempty"`
+	// Workflow has the tools of a workflow that is tested, instead of Tool.
+	Workflow *TestedWorkflow `json:"workflow,omitempty"`
 	// File is the file of the tests, in the folder whose tar has the digest Files. It and what it names are read there, and nowhere else.
 	File  string `json:"file"`
 	Files string `json:"files"`
@@ -25,6 +26,39 @@ type Tests struct {
 	Secrets []string `json:"secrets,omitempty"`
 	// Timeout is for all of the tests together.
 	Timeout time.Duration `json:"timeout"`
+}
+
+// TestedWorkflow has the tools of a workflow that is tested: several steps may run one.
+type TestedWorkflow struct {
+	Tools []TestedTool   `json:"tools"`
+	Steps map[string]int `json:"steps"` // of each step, the place of its tool
+}
+
+// TestedTool is a tool of a workflow that is tested.
+type TestedTool struct {
+	Tool *tool.Tool `json:"tool"`
+	// Known is the name by which policies and secrets know the tool: its own on the server, or that of the workflow whose files have it; empty for
+	// a definition that came with the request.
+	Known string `json:"known,omitempty"`
+}
+
+// Check says what is wrong with tests that came over a network.
+func (t *Tests) Check() error {
+	if (t.Tool == nil) == (t.Workflow == nil) {
+		return errors.New("tests are of a tool or of a workflow")
+	}
+	if t.Workflow == nil {
+		return nil
+	}
+	if slices.ContainsFunc(t.Workflow.Tools, func(one TestedTool) bool { return one.Tool == nil }) {
+		return errors.New("a step has no tool")
+	}
+	for name, place := range t.Workflow.Steps {
+		if place < 0 || place >= len(t.Workflow.Tools) {
+			return fmt.Errorf("the step %q has no tool", name)
+		}
+	}
+	return nil
 }
 
 // Subject is the tool that runs, or that is tested; nil for tests of a workflow.
@@ -46,14 +80,16 @@ func (r *Request) Tools() []*tool.Tool {
 	return []*tool.Tool{r.Tool}
 }
 
-// Tools are those that are tested, in the order of the names of their steps.
+// Tools are those that are tested.
 func (t *Tests) Tools() []*tool.Tool {
 	if t.Tool != nil {
 		return []*tool.Tool{t.Tool}
 	}
 	var all []*tool.Tool
-	for _, step := range slices.Sorted(maps.Keys(t.Steps)) {
-		all = append(all, t.Steps[step])
+	if t.Workflow != nil {
+		for _, one := range t.Workflow.Tools {
+			all = append(all, one.Tool)
+		}
 	}
 	return all
 }

@@ -458,8 +458,13 @@ func (r *Runner) request(ctx context.Context, as *api.Assignment) (*run.Request,
 			return nil, fmt.Errorf("read the attempt's request: %w", err)
 		}
 	}
-	if req == nil || len(req.Tools()) == 0 || slices.Contains(req.Tools(), nil) {
+	if req == nil || len(req.Tools()) == 0 {
 		return nil, errors.New("the server sent an attempt without a tool")
+	}
+	if req.Tests != nil {
+		if err := req.Tests.Check(); err != nil {
+			return nil, fmt.Errorf("the server sent wrong tests: %w", err)
+		}
 	}
 	for _, t := range req.Tools() {
 		t.Source.Dir = "" // a folder of another machine

@@ -285,8 +285,9 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 type bundled struct {
 	s     *Server
 	trees content.Store
-	root  string // the bundle's folder
-	dir   string // the folder of its definition
+	root  string                // the bundle's folder
+	dir   string                // the folder of its definition
+	tools map[string]*tool.Tool // those that were read, by their files; ready
 }
 
 // load reads a definition in the bundle. What it knows of places is relative to the bundle's folder: of this machine's, nothing is in
@@ -327,25 +328,46 @@ func (b *bundled) toolOf(ctx context.Context, step *definition.Step) (*tool.Tool
 	case t != nil: // defined in place
 	case definition.IsPath(name):
 		path := filepath.Join(b.dir, filepath.FromSlash(name))
-		if inside, err := filepath.Rel(b.root, path); err != nil || filepath.IsAbs(name) || !filepath.IsLocal(inside) {
+		if filepath.IsAbs(name) || !b.has(path) {
 			return nil, fmt.Errorf("%s is outside of the workflow's folder; have its steps name tools of the project", name)
 		}
-		var err error
-		if t, err = b.loadTool(path); errors.Is(err, fs.ErrNotExist) {
+		if !shape.IsFile(path) {
 			return nil, fmt.Errorf("%s is not among the files that were sent", name)
-		} else if err != nil {
-			return nil, err
 		}
+		return b.toolIn(ctx, path)
 	default:
 		file, err := b.find(name)
 		if err != nil || file == "" {
 			return nil, err
 		}
-		if t, err = b.loadTool(file); err != nil {
-			return nil, err
-		}
+		return b.toolIn(ctx, file)
 	}
 	return t, b.ready(ctx, t)
+}
+
+// toolIn returns the tool in a file, ready to be sent to a runner. It is read once, however many steps run it.
+func (b *bundled) toolIn(ctx context.Context, file string) (*tool.Tool, error) {
+	if t := b.tools[file]; t != nil {
+		return t.Clone(), nil
+	}
+	t, err := b.loadTool(file)
+	if err == nil {
+		err = b.ready(ctx, t)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if b.tools == nil {
+		b.tools = map[string]*tool.Tool{}
+	}
+	b.tools[file] = t
+	return t.Clone(), nil
+}
+
+// has says whether a path is in the bundle's folder; whether there is a file, it doesn't say.
+func (b *bundled) has(path string) bool {
+	inside, err := filepath.Rel(b.root, path)
+	return err == nil && filepath.IsLocal(inside)
 }
 
 // find returns the file of a tool with a name in the bundle, or "". It looks nowhere else.

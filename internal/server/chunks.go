@@ -54,7 +54,7 @@ func (s *Server) eachOf(ctx context.Context, r store.Run, read func(ctx context.
 			return s.gone(ctx, r, after)
 		}
 		for _, c := range chunks {
-			if c.Output && c.Bytes == 0 && c.First <= after+1 { // it was left out
+			if c.LeftOut() && c.First <= after+1 {
 				after = c.Last
 				continue
 			}

@@ -93,7 +93,7 @@ func (s *Server) putContent(_ context.Context, in *struct {
 	}), nil
 }
 
-// receive puts a content into the archive, also one that is there: its sender has to have it. Then it calls done.
+// receive puts a content into the archive, and then calls done. One that is there is written again: only the bytes prove that the sender has them.
 func (s *Server) receive(digest string, most int64, tooLarge string, done func(ctx context.Context) error) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)

@@ -174,7 +174,7 @@ func (s *Server) setDraft(ctx context.Context, in *struct {
 	d.Tag = store.TagOfDraft(d.Manifest, d.Base)
 	subject(ctx, "drafts/"+in.Draft, "etag", d.Tag)
 	d, err = s.drafts.SetDraft(ctx, d, is)
-	if errors.Is(err, store.ErrFull) {
+	if errors.Is(err, store.ErrTooManyDrafts) {
 		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the project %s has %d drafts, which is the most", in.Project, store.MostDrafts), "remove some")
 	}
 	if err != nil {

@@ -338,7 +338,7 @@ func (s *Server) sweepContents(ctx context.Context, older time.Duration) error {
 			continue // it was renewed meanwhile, or is gone
 		}
 		s.log.Info("delete a content that nothing refers to", "object", name)
-		if err := s.store.ForgetContent(ctx, "sha256:"+digits); err != nil { // before, so that nobody may name what isn't there
+		if err := s.store.ForgetContent(ctx, "sha256:"+digits); err != nil { // first, so that no project can name a content that is gone
 			return err
 		}
 		if err := s.archive.In.Delete(ctx, name); err != nil {

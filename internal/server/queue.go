@@ -26,7 +26,7 @@ func (s *Server) asks(ctx context.Context, row *store.NewRun, name string, req *
 		r := t.Resources
 		row.Size = store.Size{CPU: max(row.Size.CPU, r.CPU), Memory: max(row.Size.Memory, r.Memory), Disk: max(row.Size.Disk, r.Disk)}
 	}
-	if req.Tool != nil { // what tests have said is said once
+	if req.Tool != nil { // tests aren't repeated
 		row.Retries = retriesWhenLost(req.Tool.Retry)
 	}
 	p, err := s.policy(ctx, row.Project)

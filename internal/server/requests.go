@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -33,9 +34,17 @@ type asked struct {
 	Test   *api.NewTest      `json:"test,omitempty"`
 }
 
+// mostRequest bounds what a runner gets of a run, in bytes of JSON. A runner reads no longer lines, and would break off again and again.
+const mostRequest = 32 << 20
+
 // keepRequest returns a request as the store keeps it.
 func (s *Server) keepRequest(ctx context.Context, req keptRequest, secret bool) ([]byte, error) {
 	data, err := json.Marshal(req)
+	if len(data) > mostRequest {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest,
+			fmt.Sprintf("what a runner has to get of the run is %d MiB, and at most %d are sent", len(data)>>20, mostRequest>>20),
+			"have its tools name large files in volumes, instead of in scripts")
+	}
 	if err != nil || !secret {
 		return data, err
 	}

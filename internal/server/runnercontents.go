@@ -67,8 +67,8 @@ func (s *Server) putArtifact(ctx context.Context, in *struct {
 	}), nil
 }
 
-// checkArtifacts checks that a runner has sent the artifacts of a result: it might name the content of a project for which it holds nothing. What a runner
-// has sent is noted under its own name, which no project has: there is a slash in it.
+// checkArtifacts checks that a runner has sent the artifacts of a result; otherwise it could name any project's content, and have a later step read it.
+// What a runner has sent is noted under the runner's name, which has a slash, and so isn't a project's.
 func (s *Server) checkArtifacts(ctx context.Context, runner string, result *run.Result) error {
 	if result == nil || len(result.Artifacts) == 0 {
 		return nil

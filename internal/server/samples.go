@@ -64,7 +64,7 @@ func (s *Server) runMetrics(ctx context.Context, in *struct {
 	return &body[api.Metrics]{Body: api.Metrics{Samples: all.samples}}, nil
 }
 
-// wholeAtOnce is how many requests look through all events of a run at once; others wait. Of a run with much beside its output that takes seconds, and a processor.
+// wholeAtOnce is how many requests look through all events of a run at once; others wait. For a run with many other events than output, that takes seconds of a processor.
 // Downloads aren't among them: they go as fast as the client reads.
 const wholeAtOnce = 4
 

@@ -288,6 +288,16 @@ func (e *notAllowedError) Error() string {
 	return "the tool may not use the secret " + e.secret + " any longer"
 }
 
+// mayAllUse says whether all tools of an attempt that name a secret may use it.
+func mayAllUse(one store.Secret, as *api.Assignment, name string) bool {
+	if as.Request.Tests == nil {
+		return mayUse(one, as.Tool)
+	}
+	return !slices.ContainsFunc(tested(as.Request.Tests, as.Tool), func(t run.TestedTool) bool {
+		return slices.Contains(t.Tool.SecretNames(), name) && !mayUse(one, t.Known)
+	})
+}
+
 // sealFor opens the secrets that an attempt's tool names, and seals them for the runner's key. The audit log has each use before the
 // runner has a value. A secret that was removed since the run was accepted is left out, and the runner says so.
 func (s *Server) sealFor(ctx context.Context, l *line, as *api.Assignment, given []byte) ([]byte, error) {
@@ -317,7 +327,7 @@ func (s *Server) sealFor(ctx context.Context, l *line, as *api.Assignment, given
 		if err != nil {
 			return nil, err
 		}
-		if !mayUse(one, as.Tool) { // since the run was accepted
+		if !mayAllUse(one, as, name) { // since the run was accepted
 			return nil, &notAllowedError{name}
 		}
 		value, err := s.keys.Open(sealedName(project, name), one.Version, one.Sealed)

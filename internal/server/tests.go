@@ -83,23 +83,35 @@ func wrongBesideTests(n *api.NewRun) error {
 
 // mayTest checks that a project allows the tools of tests, and the secrets that the tests get. A secret that isn't there is the tests' own failure.
 func (s *Server) mayTest(ctx context.Context, project, name string, req *run.Request) error {
-	for _, t := range req.Tools() {
-		if err := s.mayRun(ctx, project, name, t, req.Given); err != nil {
+	kept := keptSecrets(req)
+	for _, one := range tested(req.Tests, name) {
+		if err := s.mayRun(ctx, project, one.Known, one.Tool, req.Given); err != nil {
 			return err
 		}
-	}
-	for _, secret := range keptSecrets(req) {
-		switch _, err := s.store.Secret(ctx, project, secret); {
-		case errors.Is(err, store.ErrNotFound):
-			continue
-		case err != nil:
-			return err
-		}
-		if err := s.maySecrets(ctx, project, name, []string{secret}); err != nil {
-			return err
+		for _, secret := range one.Tool.SecretNames() {
+			if !slices.Contains(kept, secret) {
+				continue // the tests give it
+			}
+			switch _, err := s.store.Secret(ctx, project, secret); {
+			case errors.Is(err, store.ErrNotFound):
+				continue
+			case err != nil:
+				return err
+			}
+			if err := s.maySecrets(ctx, project, one.Known, []string{secret}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// tested are the tools of tests, with the names by which policies and secrets know them; name is that of a tool that is tested.
+func tested(t *run.Tests, name string) []run.TestedTool {
+	if t.Workflow != nil {
+		return t.Workflow.Tools
+	}
+	return []run.TestedTool{{Tool: t.Tool, Known: name}}
 }
 
 // testsOf reads the tests that were asked for, and makes them ones that can be sent to a runner; subject is the name of what they test. Those of a project are read one after the
@@ -174,7 +186,7 @@ func (b *bundled) tests(ctx context.Context, project string, n *api.NewRun, l *l
 		}
 	}
 	if read.Workflow != nil {
-		subject, out.Steps, err = b.workflow(ctx, project, read)
+		subject, out.Workflow, err = b.workflow(ctx, project, n.Tool, read)
 	} else if out.Tool, err = b.subject(ctx, read, n, l); err == nil {
 		subject = out.Tool.Name
 	}
@@ -200,8 +212,9 @@ func secretsOf(tools []*tool.Tool) (names []string) {
 	return slices.Compact(names)
 }
 
-// workflow returns the name of the workflow that a file of tests is for, and the tools of its steps, ready to be sent to a runner.
-func (b *bundled) workflow(ctx context.Context, project string, s *suite.Suite) (name string, tools map[string]*tool.Tool, err error) {
+// workflow returns the name of the workflow that a file of tests is for, and the tools of its steps, ready to be sent to a runner. Those of the bundle
+// are known by the name of the bundle's tool.
+func (b *bundled) workflow(ctx context.Context, project, known string, s *suite.Suite) (name string, tools *run.TestedWorkflow, err error) {
 	wrong := func(text, hint string) error {
 		return shape.NewError([]shape.Problem{{Position: s.Workflow.Position, Text: text, Hint: hint}})
 	}
@@ -210,7 +223,7 @@ func (b *bundled) workflow(ctx context.Context, project string, s *suite.Suite) 
 		return "", nil, err
 	}
 	named := shape.Quote(s.Workflow.Name)
-	if inside, err := filepath.Rel(b.root, file); err != nil || !filepath.IsLocal(inside) {
+	if !b.has(file) {
 		return "", nil, wrong(named+" is outside the folder of the files", "name a file in it")
 	}
 	if !shape.IsFile(file) {
@@ -229,12 +242,23 @@ func (b *bundled) workflow(ctx context.Context, project string, s *suite.Suite) 
 	if err := findInBundle(w, func(step *definition.Step) (*tool.Tool, error) { return beside.toolOf(ctx, step) }); err != nil {
 		return "", nil, err
 	}
-	if err := resolve(w, b.s.latest(ctx, project, map[string]pin{})); err != nil {
+	pins := map[string]pin{}
+	if err := resolve(w, b.s.latest(ctx, project, pins)); err != nil {
 		return "", nil, err
 	}
-	tools = map[string]*tool.Tool{}
+	tools = &run.TestedWorkflow{Steps: map[string]int{}}
+	places := map[string]int{} // of the tools that have a name
 	for _, step := range w.All() {
-		tools[step.Name] = step.Uses.Tool
+		place, have := places[step.Uses.Name]
+		if step.Uses.Name == "" || !have {
+			one := run.TestedTool{Tool: step.Uses.Tool, Known: known}
+			if _, ok := pins[step.Uses.Name]; ok {
+				one.Known = step.Uses.Name
+			}
+			place = len(tools.Tools)
+			tools.Tools, places[step.Uses.Name] = append(tools.Tools, one), place
+		}
+		tools.Steps[step.Name] = place
 	}
 	return w.Name, tools, nil
 }
@@ -276,8 +300,8 @@ func (b *bundled) subject(ctx context.Context, s *suite.Suite, n *api.NewRun, l 
 	var file string
 	if definition.IsPath(name) {
 		file = filepath.Join(b.dir, filepath.FromSlash(name))
-		if inside, err := filepath.Rel(b.root, file); err != nil || filepath.IsAbs(name) || !filepath.IsLocal(inside) {
-			return nil, wrong(shape.Quote(name)+" is outside the folder of the tool's files", "name a file in it")
+		if filepath.IsAbs(name) || !b.has(file) {
+			return nil, wrong(shape.Quote(name)+" is outside the folder of the files", "name a file in it")
 		}
 		if info, err := os.Stat(file); err == nil && info.IsDir() {
 			file = filepath.Join(file, "tool.yaml")

@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // files are a bundle of files, the first of which is the definition.
@@ -120,6 +121,7 @@ func TestTestsOfWorkflow(t *testing.T) {
 	bundle := r.files(t, "flows/w.yaml", `name: w
 workflow:
   - {name: beside, tool: ours}
+  - {name: again, tool: ours}
   - {name: inline, tool: {image: i, command: [x], resources: {memory: 2Gi}, environment: {A: /secrets/one, B: /secrets/two}}}
 finally: [{name: last, tool: theirs}]
 `, "tools/ours.yaml", "image: i\ncommand: [x]\nvolumes: [{name: f, file: f.txt, mount_path: /f.txt}]\nresources: {memory: 1Gi}\n", "tools/f.txt", "text", "flows/x_test.yaml", "workflow: w\ntests: [{name: a, secrets: {one: mine}}]\n")
@@ -135,8 +137,16 @@ finally: [{name: last, tool: theirs}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps := req.Tests.Steps
-	if len(steps) != 3 || steps["beside"].Name != "ours" || steps["inline"].Image != "i" || steps["last"].Name != "t" || !slices.Equal(req.Tests.Secrets, []string{"two"}) {
+	steps := map[string]*tool.Tool{}
+	known := map[string]string{}
+	for name, place := range req.Tests.Workflow.Steps {
+		one := req.Tests.Workflow.Tools[place]
+		steps[name], known[name] = one.Tool, one.Known
+	}
+	if fmt.Sprint(known) != "map[again: beside: inline: last:theirs]" || len(req.Tests.Workflow.Tools) != 3 {
+		t.Errorf("the tools are known as %v, %d of them", known, len(req.Tests.Workflow.Tools))
+	}
+	if len(steps) != 4 || steps["beside"].Name != "ours" || steps["inline"].Image != "i" || steps["last"].Name != "t" || !slices.Equal(req.Tests.Secrets, []string{"two"}) {
 		t.Fatalf("%+v", req.Tests)
 	}
 	for name, one := range steps {
@@ -150,14 +160,81 @@ finally: [{name: last, tool: theirs}]
 	if _, err := c.Rerun(t.Context(), "own", one.ID, nil); err != nil {
 		t.Error(err)
 	}
+	// A tool of the project has what it may have, and not what the workflow may.
+	if _, err := c.SetSecret(t.Context(), "own", "theirs", "", &api.SetSecret{Value: new("eA=="), Tools: &[]string{"w"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateVersion(t.Context(), "own", "theirs", &api.NewVersion{Bundle: *r.files(t, "t.yaml", oneTool+"environment: {A: /secrets/theirs}\n")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateVersion(t.Context(), "own", "w", &api.NewVersion{Bundle: *r.files(t, "w.yaml", "workflow: [{name: a, tool: theirs}]\n", "x_test.yaml", "workflow: w\ntests: [{name: a}]\n")}); err != nil {
+		t.Fatal(err)
+	}
+	var p *api.Problem
+	tests := &api.NewRun{Tool: "w", Test: &api.NewTest{File: "x_test.yaml"}}
+	if _, err := c.CreateRun(t.Context(), "own", tests); !errors.As(err, &p) || p.Reason != run.CodeForbidden || !strings.Contains(p.Detail, "only for tools of the server with these names: w") {
+		t.Errorf("a secret of the workflow for another tool: %v", err)
+	}
+	if _, err := c.SetSecret(t.Context(), "own", "theirs", "", &api.SetSecret{Value: new("eA=="), Tools: &[]string{"theirs"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateRun(t.Context(), "own", tests); err != nil {
+		t.Errorf("a secret of the tool's: %v", err)
+	}
 	// What the project doesn't allow one of the tools, it doesn't allow the tests.
 	if _, err := c.SetPolicy(t.Context(), "own", "max: {memory: 1Gi}", 0); err != nil {
 		t.Fatal(err)
 	}
 	_, err = c.Rerun(t.Context(), "own", one.ID, nil)
-	var p *api.Problem
 	if !errors.As(err, &p) || p.Reason != run.CodePolicyDenied {
 		t.Errorf("against the policy: %v", err)
+	}
+}
+
+// TestMayAllUse asks when a secret is handed out, since what may use it may have changed: each tool that names it counts by its own name.
+func TestMayAllUse(t *testing.T) {
+	var names tool.Tool
+	if parsed, err := tool.Parse("t.yaml", []byte("image: i\nenvironment: {A: /secrets/s}\n")); err != nil {
+		t.Fatal(err)
+	} else {
+		names = *parsed
+	}
+	tests := &run.Tests{Workflow: &run.TestedWorkflow{Tools: []run.TestedTool{{Tool: &names, Known: "theirs"}, {Tool: &tool.Tool{}, Known: "other"}}}}
+	for name, c := range map[string]struct {
+		tests *run.Tests
+		may   []string
+		want  bool
+	}{
+		"a run":                  {nil, []string{"w"}, true},
+		"tests of a tool":        {&run.Tests{Tool: &names}, []string{"w"}, true},
+		"the workflow's":         {tests, []string{"w"}, false},
+		"the tool's":             {tests, []string{"theirs"}, true},
+		"one that needs it not":  {tests, []string{"other"}, false},
+		"everyone's":             {tests, nil, true},
+		"of a run, another's":    {nil, []string{"theirs"}, false},
+		"of a tool's, another's": {&run.Tests{Tool: &names}, []string{"theirs"}, false},
+	} {
+		as := &api.Assignment{Tool: "w", Request: &run.Request{Tests: c.tests}}
+		if got := mayAllUse(store.Secret{Tools: c.may}, as, "s"); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// TestLargeRequest refuses a run of which a runner would have to get more than it reads.
+func TestLargeRequest(t *testing.T) {
+	r := newRig(t)
+	files := []string{"w.yaml", "", "big.sh", "#!/bin/sh\n" + strings.Repeat("# a line of a long script\n", 35_000), "x_test.yaml", "workflow: w\ntests: [{name: a}]\n"}
+	flow := "workflow:\n"
+	for i := range 40 {
+		files = append(files, fmt.Sprintf("t%d.yaml", i), "image: i\nscript: {file: big.sh}\n")
+		flow += fmt.Sprintf("  - {name: s%d, tool: ./t%d.yaml}\n", i, i)
+	}
+	files[1] = flow
+	_, err := r.client(t, RoleAdmin).CreateRun(t.Context(), "own", &api.NewRun{Bundle: r.files(t, files...), Test: &api.NewTest{File: "x_test.yaml"}})
+	var p *api.Problem
+	if !errors.As(err, &p) || p.Status != http.StatusUnprocessableEntity || !strings.Contains(p.Detail, "at most 32 are sent") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -24,7 +24,7 @@ type InProject struct {
 
 func (s *Server) registerTools() {
 	huma.Register(s.api, unaudited(operation("missing-contents", http.MethodPost, "/projects/{project}/contents/missing", RoleAuthor,
-		"Ask which contents the project wasn't sent")), s.missing)
+		"Ask which contents are still to be sent")), s.missing)
 	huma.Register(s.api, operation("put-content", http.MethodPut, "/projects/{project}/contents/{digest}", RoleAuthor,
 		"Send a content"), s.putContent)
 	huma.Register(s.api, operation("create-version", http.MethodPost, "/projects/{project}/tools/{tool}/versions", RoleAuthor,

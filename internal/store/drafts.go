@@ -11,7 +11,7 @@ import (
 // several goroutines.
 type Drafts interface {
 	// SetDraft makes a draft, or replaces it, if the one that is there has the tag is; of nil is any, and "" is for no draft. It sets the time. The
-	// error is ErrChanged, or ErrFull if it would be one more than MostDrafts.
+	// error is ErrChanged, or ErrTooManyDrafts if it would be one more than MostDrafts.
 	SetDraft(ctx context.Context, d Draft, is *string) (Draft, error)
 	// Draft returns a draft. The error is ErrNotFound.
 	Draft(ctx context.Context, project, name string) (Draft, error)

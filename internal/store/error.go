@@ -24,8 +24,8 @@ var (
 	ErrSlow = errors.New("a statement took too long, and the database cancelled it; try again")
 	// ErrUnsure says that the answer to a commit is missing: what was written may be there or not. It isn't written again.
 	ErrUnsure = errors.New("the connection to the database broke during a commit, which may have come to pass or not")
-	// ErrFull says that there are as many as there may be.
-	ErrFull = errors.New("there are as many as there may be")
+	// ErrTooManyDrafts says that a project has as many drafts as it may have.
+	ErrTooManyDrafts = errors.New("the project has as many drafts as it may have; remove some")
 	// ErrExists says that there is one of that name already.
 	ErrExists = errors.New("it exists already")
 )

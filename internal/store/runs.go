@@ -149,7 +149,7 @@ type Chunk struct {
 	FirstLine   int64 // the line that it begins in, from 1; the store sets it
 	Lines       int64 // how many lines end in it
 	LastOfRun   bool  // there is none after it; ChunksOfLines sets it
-	Output      bool  // all of its events are output; those of an older version say false
+	Output      bool  // all of its events are output; false also for those of an older version
 	Bytes       int64 // the size of the events before compression
 	Data        []byte
 
@@ -159,6 +159,9 @@ type Chunk struct {
 	Object   string
 	At, Size int64
 }
+
+// LeftOut says that a reader has left out the data, since all of it is output.
+func (c *Chunk) LeftOut() bool { return c.Output && c.Bytes == 0 }
 
 // Ended is how a run ended.
 type Ended struct {

@@ -222,9 +222,24 @@ func (s *Suite) WorkflowFile() (string, error) {
 	}})
 }
 
-// LoadWorkflow returns the workflow under test with its tools. Unless tools is nil, it has them by the names of the steps, and no others are
-// looked for. It is an error if the tests name steps that the workflow doesn't have.
-func (s *Suite) LoadWorkflow(tools map[string]*tool.Tool) (*definition.Workflow, error) {
+// LoadWorkflow returns the workflow under test with its tools. It is an error if the tests name steps that the workflow doesn't have.
+func (s *Suite) LoadWorkflow() (*definition.Workflow, error) {
+	return s.loadWorkflow((*definition.Workflow).Resolve)
+}
+
+// LoadWorkflowWith is LoadWorkflow with the tools of the steps, by the steps' names, instead of those that the workflow names.
+func (s *Suite) LoadWorkflowWith(tools map[string]*tool.Tool) (*definition.Workflow, error) {
+	return s.loadWorkflow(func(w *definition.Workflow) error {
+		return w.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
+			if t := tools[step.Name]; t != nil {
+				return t.Clone(), nil
+			}
+			return nil, errors.New("it is not among the tools that the server has sent")
+		})
+	})
+}
+
+func (s *Suite) loadWorkflow(resolve func(*definition.Workflow) error) (*definition.Workflow, error) {
 	file, err := s.WorkflowFile()
 	if err != nil {
 		return nil, err
@@ -246,17 +261,7 @@ func (s *Suite) LoadWorkflow(tools map[string]*tool.Tool) (*definition.Workflow,
 		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: fmt.Errorf("%s is a tool; name it under tool, not under workflow", file)}
 	}
 	def.Workflow.FoundBy(r)
-	if tools == nil {
-		err = def.Workflow.Resolve()
-	} else {
-		err = def.Workflow.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
-			if t := tools[step.Name]; t != nil {
-				return t.Clone(), nil
-			}
-			return nil, errors.New("it was not sent")
-		})
-	}
-	if err != nil {
+	if err := resolve(def.Workflow); err != nil {
 		return nil, err
 	}
 	var names []string

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/run/local"
@@ -31,6 +32,8 @@ type Runner struct {
 	*local.Runner
 	// Conditions evaluates the conditions of workflows that are tested.
 	Conditions condition.Evaluator
+	// PolicyFor returns the policy for a tool of such a workflow by the name that the server knows; the others have that of Runner.
+	PolicyFor func(known string) *policy.Policy
 }
 
 // errTimeout is the cause of the end of tests that took too long together.
@@ -142,7 +145,7 @@ func (t *tests) all(ctx context.Context, runner *Runner, jobs []tooltest.Job) er
 	t.summary.Type = "summary"
 	tester := &tooltest.Tester{
 		Runner: runner.Runner, Conditions: runner.Conditions, Record: t.Record, Grace: t.req.Grace, Kill: t.watch.Kill,
-		Tool: t.Tool, Steps: t.Steps, Project: t.req.Project, Stdout: t.stdout, Stderr: t.stderr,
+		Tool: t.Tool, Steps: t.steps(runner.PolicyFor), Project: t.req.Project, Stdout: t.stdout, Stderr: t.stderr,
 		Pulling: func(image string) { fmt.Fprintf(t.stderr, "mayfly: pulling %s\n", image) },
 	}
 	for i := range jobs {
@@ -172,6 +175,19 @@ func (t *tests) all(ctx context.Context, runner *Runner, jobs []tooltest.Job) er
 	t.stdout.Flush()
 	t.end(ctx)
 	return err
+}
+
+// steps are what the steps of a workflow run.
+func (t *tests) steps(policyFor func(known string) *policy.Policy) map[string]tooltest.Step {
+	if t.Workflow == nil {
+		return nil
+	}
+	all := make(map[string]tooltest.Step, len(t.Workflow.Steps))
+	for name, place := range t.Workflow.Steps {
+		one := t.Workflow.Tools[place]
+		all[name] = tooltest.Step{Tool: one.Tool, Policy: policyFor(one.Known)}
+	}
+	return all
 }
 
 // endOutput ends the part of the log that has a tool's output.

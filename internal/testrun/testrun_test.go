@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -126,12 +128,14 @@ func TestPlaces(t *testing.T) {
 
 // TestWorkflow tests a workflow with the tools that were sent: what files beside it say of them is not asked.
 func TestWorkflow(t *testing.T) {
-	at, most := 0, 0
+	var at atomic.Int32
+	var together atomic.Bool
 	r := runner(t, func(p *fake.Process) int {
-		at++
-		most = max(most, at)
-		time.Sleep(20 * time.Millisecond) // long enough for another one to begin
-		at--
+		if at.Add(1) > 1 {
+			together.Store(true)
+		}
+		time.Sleep(20 * time.Millisecond) // what may run beside it begins meanwhile
+		at.Add(-1)
 		fmt.Fprintln(p.Stdout, "sent", p.Getenv("HOW"))
 		return 0
 	})
@@ -148,20 +152,29 @@ func TestWorkflow(t *testing.T) {
 	if req.Tests.Files, err = r.Content.Pack(t.Context(), dir, []string{"x_test.yaml", "flow.yaml"}); err != nil {
 		t.Fatal(err)
 	}
+	policies := map[string]*policy.Policy{}
 	one := req.Tests.Tool
 	one.Source.Files = req.Tests.Files // any tree that the runner has
-	req.Tests.Tool, req.Tests.Steps = nil, map[string]*tool.Tool{"a": one, "b": one, "c": one}
+	req.Tests.Tool, req.Tests.Workflow = nil, &run.TestedWorkflow{Tools: []run.TestedTool{{Tool: one, Known: "one"}}, Steps: map[string]int{"a": 0, "b": 0, "c": 0}}
+	r.PolicyFor = func(known string) *policy.Policy { return policies[known] }
 	var events []run.Event
 	res, err := r.Run(t.Context(), req, run.Watch{Emit: func(e run.Event) { events = append(events, e) }})
 	log := logOf(events)
-	if err != nil || res.Status != run.Succeeded || most != 1 || !strings.Contains(log, "stdout: sent 1\n") || !strings.Contains(log, "stdout: mocked\n") {
-		t.Errorf("%+v, %v, %d at once:\n%s", res, err, most, log)
+	if err != nil || res.Status != run.Succeeded || together.Load() || !strings.Contains(log, "stdout: sent 1\n") || !strings.Contains(log, "stdout: mocked\n") {
+		t.Errorf("%+v, %v, steps together: %v:\n%s", res, err, together.Load(), log)
 	}
 	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	delete(req.Tests.Steps, "b")
-	if res, err = r.Run(t.Context(), req, run.Watch{Emit: func(run.Event) {}}); err != nil || res.Status != run.Error || !strings.Contains(res.Reason, "the tool of step \"b\": it was not sent") {
+	if policies["one"], err = policy.Parse("the project", "policy.yaml", []byte("images: ['r.example/*']")); err != nil {
+		t.Fatal(err)
+	}
+	if res, err = r.Run(t.Context(), req, run.Watch{Emit: func(run.Event) {}}); err != nil || res.Status != run.Failed {
+		t.Errorf("against the tool's policy: %+v, %v", res, err)
+	}
+	delete(policies, "one")
+	delete(req.Tests.Workflow.Steps, "b")
+	if res, err = r.Run(t.Context(), req, run.Watch{Emit: func(run.Event) {}}); err != nil || res.Status != run.Error || !strings.Contains(res.Reason, "the tool of step \"b\": it is not among") {
 		t.Errorf("without a tool: %+v, %v", res, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/run/local"
@@ -41,15 +42,20 @@ type Tester struct {
 	Progress func(image.ProgressEvent)
 	// Tool, unless nil, is tested instead of the tool that the suite names. It must be ready to run.
 	Tool *tool.Tool
-	// Steps, unless nil, are the tools of a workflow's steps by their names, instead of those that the workflow names. They must be ready to
-	// run, and one step runs after the other.
-	Steps map[string]*tool.Tool
+	// Steps, unless nil, are what the steps of a workflow run, by their names, instead of the tools that the workflow names.
+	Steps map[string]Step
 	// Project, unless empty, is whose caches the tests use instead of those of the suite's folder.
 	Project string
 	// Stdout and Stderr, unless nil, get what a tool prints at once too. Then only one test may run at a time.
 	Stdout, Stderr io.Writer
 	// Pulling, unless nil, is called with an image that isn't on this machine.
 	Pulling func(image string)
+}
+
+// Step is what a step of a workflow runs.
+type Step struct {
+	Tool   *tool.Tool     // ready to run
+	Policy *policy.Policy // for this tool, instead of the runner's
 }
 
 // Run runs one test of a suite. The result is never nil.

@@ -11,10 +11,13 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tempdir"
+	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // runWorkflow runs the suite's workflow. The steps that the test mocks end as it says; all others run their tools with the
@@ -41,11 +44,11 @@ func (s *testRun) runWorkflow(ctx context.Context) (err error) {
 		s.repeated[step.Name] = step.ForEach != nil
 	}
 	states := plan.NewStates()
-	executor := &workflow.Executor{Runner: runner, Conditions: s.Conditions, Sealer: runner.Sealer}
+	executor := &workflow.Executor{Runner: s.ofSteps(runner), Conditions: s.Conditions, Sealer: runner.Sealer}
 	result, err := executor.Run(ctx, plan, workflow.Options{
 		ID: run.NewID(), States: states, Environment: s.fixture.Environment, Mocked: s.mockedSteps(),
-		Prepare: func(_ string, req *run.Request) {
-			req.Mocks, req.Project = &s.mocks.spec, s.project
+		Prepare: func(step string, req *run.Request) {
+			req.Mocks, req.Project, req.Step = &s.mocks.spec, s.project, step
 			if s.fixture.Timeout != 0 {
 				req.Tool.Timeout = s.fixture.Timeout
 			}
@@ -61,12 +64,39 @@ func (s *testRun) runWorkflow(ctx context.Context) (err error) {
 	return err
 }
 
+// ofSteps returns what runs the tools of steps. Those that were sent are run one after the other, each under its own policy: whoever sent them has
+// a place for one.
+func (s *testRun) ofSteps(r *local.Runner) run.Runner {
+	if s.Steps == nil {
+		return r
+	}
+	return &stepRunner{r, s.Steps, make(chan struct{}, 1)}
+}
+
+type stepRunner struct {
+	*local.Runner
+	steps map[string]Step
+	turn  chan struct{}
+}
+
+// Run implements run.Runner.
+func (r *stepRunner) Run(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done(): // the runner says so in its result
+	}
+	one := *r.Runner
+	one.Policy = r.steps[req.Step].Policy
+	return one.Run(ctx, req, watch)
+}
+
 // artifacts makes a store in a folder for what the steps make, with the files that their tools were sent with.
 func (s *testRun) artifacts(dir string) (content.Store, error) {
 	store := content.Store(dir)
 	linked := map[string]bool{}
-	for _, t := range s.Steps {
-		digest := t.Source.Files
+	for _, step := range s.Steps {
+		digest := step.Tool.Source.Files
 		if digest == "" || linked[digest] {
 			continue
 		}
@@ -88,12 +118,19 @@ func (s *testRun) artifacts(dir string) (content.Store, error) {
 
 // plan reads and checks the workflow.
 func (s *testRun) plan(ctx context.Context) (*workflow.Plan, error) {
-	w, err := s.suite.LoadWorkflow(s.Steps)
+	load := s.suite.LoadWorkflow
+	if s.Steps != nil {
+		load = func() (*definition.Workflow, error) {
+			tools := make(map[string]*tool.Tool, len(s.Steps))
+			for name, step := range s.Steps {
+				tools[name] = step.Tool
+			}
+			return s.suite.LoadWorkflowWith(tools)
+		}
+	}
+	w, err := load()
 	if err != nil {
 		return nil, err
-	}
-	if s.Steps != nil {
-		w.MaxParallel = 1
 	}
 	values, err := w.Values(s.fixture.Inputs)
 	if err != nil {

@@ -691,3 +691,21 @@ func TestExecuteMocked(t *testing.T) {
 		t.Errorf("%s, %v, %v", summary(result), err, r.runs)
 	}
 }
+
+// TestExecuteMockedIsCancelled cancels a workflow whose steps end at once: those that are still to come don't start.
+func TestExecuteMockedIsCancelled(t *testing.T) {
+	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, for_each: [1, 2, 3, 4, 5, 6, 7, 8, 9], max_parallel: 1}]`), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := 0
+	result, err := executor(&scripted{}).Run(ctx, p, Options{Mocked: map[string]StepState{"a": succeed()}, Emit: func(e run.Event) {
+		if e.Result == nil || !strings.Contains(e.Step, "[") || e.Result.Status != run.Succeeded {
+			return
+		}
+		if ended++; ended == 5 {
+			cancel()
+		}
+	}})
+	if err != nil || result.Status != run.Cancelled || ended != 5 {
+		t.Errorf("%v after %d items, %v; want cancelled after 5", result.Status, ended, err)
+	}
+}

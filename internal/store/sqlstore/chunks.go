@@ -98,7 +98,7 @@ func (s *Store) chunksOnce(ctx context.Context, id string, most int, columns, wh
 				err = c.Check(id)
 			}
 			chunks, last, size = append(chunks, c), c, size+c.Bytes
-			if c.Output && c.Bytes == 0 {
+			if c.LeftOut() {
 				size += leftOut
 			}
 			return err

@@ -59,7 +59,7 @@ func roomForDraft(ctx context.Context, tx *tx, project string) error {
 	n := 0
 	err := tx.rows(ctx, func(rows row) error { return rows.Scan(&n) }, `SELECT COUNT(*) FROM drafts WHERE project = ?`, project)
 	if err == nil && n >= store.MostDrafts {
-		err = refused{store.ErrFull}
+		err = refused{store.ErrTooManyDrafts}
 	}
 	return err
 }

@@ -662,7 +662,7 @@ func lastDraft(t *testing.T, s, other *Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := <-answer; !errors.Is(err, store.ErrFull) {
+	if err := <-answer; !errors.Is(err, store.ErrTooManyDrafts) {
 		t.Errorf("%v", err)
 	}
 }

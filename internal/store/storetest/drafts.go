@@ -179,7 +179,7 @@ func MostDrafts(t *testing.T, stores ...Store) {
 				switch err := set(s, "p", fmt.Sprint("last", i, k), new("")); {
 				case err == nil:
 					made.Add(1)
-				case !errors.Is(err, store.ErrFull):
+				case !errors.Is(err, store.ErrTooManyDrafts):
 					t.Error(err)
 				}
 			})

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { apply, read, readable, rename, set, type Key } from "./edit";
+import { allows, apply, read, readable, rename, set, type Key } from "./edit";
 
 const text = `# what it is for
 name: check   # short
@@ -69,6 +69,15 @@ describe("a change keeps comments, order and the rest", () => {
   test("an empty file", () => expect(edited(["name"], "x", "")).toBe("name: x\n"));
   test("nothing to remove", () => expect(edited(["nothing", "there"], undefined)).toBe(text));
   test("what isn't YAML isn't changed", () => expect(set("a: [", ["a"], 1)).toBeUndefined());
+});
+
+test("a rule that a definition has is known, however it is written", () => {
+  const text = "network:\n  egress:\n    - ports: [443]\n      host: a.example\n    - cidr: 192.0.2.0/24\n";
+  expect(allows(text, "{host: a.example, ports: [443]}")).toBe(true);
+  expect(allows(text, "{cidr: 192.0.2.0/24}")).toBe(true);
+  expect(allows(text, "{host: a.example, ports: [80]}")).toBe(false);
+  expect(allows(text, "{host: a.example}")).toBe(false);
+  expect(allows("network: open\n", "{host: a.example}")).toBe(false);
 });
 
 test("a key gets another name where it is, with its comments", () => {

@@ -74,8 +74,9 @@ export function set(text: string, path: Key[], value: unknown): Change | undefin
 /** allows says whether a definition has a rule of the network already. */
 export function allows(text: string, rule: string): boolean {
   const egress = read(text, ["network", "egress"]);
-  const one = JSON.stringify(read(rule));
-  return Array.isArray(egress) && egress.some((e) => JSON.stringify(e) === one);
+  const plain = (v: unknown) => JSON.stringify(v, typeof v === "object" && v !== null ? Object.keys(v).sort() : undefined);
+  const one = plain(read(rule));
+  return Array.isArray(egress) && egress.some((e) => plain(e) === one);
 }
 
 /** rename gives a key of a mapping another name. Its value, its place and its comments stay. */

@@ -158,9 +158,12 @@ workflow:
 /** isTest says whether a file is one of tests, by its name, as mayfly test does. */
 export const isTest = (path: string) => /(_test|\.test)\.ya?ml$|(^|\/)tests\.yaml$/.test(path);
 
+/** word writes a name as a scalar of YAML. */
+const word = (s: string) => (/^[A-Za-z][\w./-]*\.ya?ml$/.test(s) ? s : JSON.stringify(s));
+
 /** noTest is a file of tests of a tool that has none yet. */
-export const noTest = (definition: string) => `tool: ${definition}\ntests: []\n`;
+export const noTest = (definition: string) => `tool: ${word(definition)}\ntests: []\n`;
 
 /** firstTest is what a file of tests begins with. */
 export const firstTest = (definition: string, kind: "tool" | "workflow") =>
-  `${kind}: ${definition}\ntests:\n  - name: it works\n    expect: {exit_code: 0}\n`;
+  `${kind}: ${word(definition)}\ntests:\n  - name: it works\n    expect: {exit_code: 0}\n`;
