@@ -342,3 +342,20 @@ test("what is wrong with a change is said once, at its field, and without words 
   expect(await dialog.innerText()).not.toContain("openapi");
   expect(wrong).toEqual([]);
 });
+
+test("a run that was too short to be measured says what it used in all, and no peak that nobody knows", async () => {
+  await tool("blink", "true\n");
+  const id = await start("blink");
+  await ended(id);
+  const { page, wrong } = await signedIn({}, `/projects/default/runs/${id}?tab=usage`);
+  await page.getByText("No samples").waitFor();
+  for (const what of ["CPU", "Processes", "Network, received"])
+    expect(await page.getByRole("row", { name: what }).getByRole("cell").first().innerText(), what).toBe("–");
+  expect(await page.getByRole("row", { name: "Memory" }).getByRole("cell").first().innerText()).toMatch(/B$/);
+  await pictured(page, "run-short-usage");
+  await page.goto("/projects/default/tools");
+  const took = await page.getByRole("row", { name: /blink/ }).locator("td").nth(3).innerText();
+  const run = await call<{ started: string; finished: string }>("GET", `/projects/default/runs/${id}`);
+  expect(took).toBe(`${Date.parse(run.finished) - Date.parse(run.started)} ms`);
+  expect(wrong).toEqual([]);
+});

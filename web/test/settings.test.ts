@@ -224,12 +224,12 @@ test("a viewer reads what there is, is offered nothing that is refused, and told
 });
 
 test("the keys of a policy are listed, and are those that the server takes", async () => {
-  const { page, wrong } = await signedIn({}, "/projects/keys/settings/policy");
+  const { page, wrong } = await signedIn({}, "/projects/listed/settings/policy");
   await page.getByRole("button", { name: "Write one" }).click();
   await page.getByText("All keys, each of which is optional").click();
   const keys = await page.locator("pre.keys").innerText();
   await pictured(page, "settings-policy-keys");
-  await call("PUT", "/policies/keys", { text: keys });
+  await call("PUT", "/policies/listed", { text: keys });
   expect(keys).toContain("concurrency:");
   expect(wrong).toEqual([]);
 });

@@ -53,17 +53,19 @@ test("a look into the sandbox of a run that failed", async () => {
   // The page of the run has it, too. There it is removed, with the shell that is open.
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved", { exact: true }).waitFor();
+  const opened = page.waitForEvent("popup");
   await page.getByRole("link", { name: "Open the run" }).click();
-  await page.getByRole("tab", { name: "Terminal" }).click();
-  await page.getByRole("button", { name: "Close the shell" }).waitFor();
-  await page.keyboard.type("echo he''re\n");
-  await screen(page).getByText("here", { exact: true }).waitFor();
-  await pictured(page, "terminal-run");
-  await page.getByRole("button", { name: "Remove the sandbox" }).click();
-  await page.getByText("The sandbox is gone").waitFor();
-  await page.getByText("the sandbox is removed").waitFor();
-  expect(await kept()).not.toContain(new URL(page.url()).pathname.split("/").pop());
-  await pictured(page, "terminal-removed");
+  const its = await opened;
+  await its.getByRole("tab", { name: "Terminal" }).click();
+  await its.getByRole("button", { name: "Close the shell" }).waitFor();
+  await its.keyboard.type("echo he''re\n");
+  await screen(its).getByText("here", { exact: true }).waitFor();
+  await pictured(its, "terminal-run");
+  await its.getByRole("button", { name: "Remove the sandbox" }).click();
+  await its.getByText("The sandbox is gone").waitFor();
+  await its.getByText("the sandbox is removed").waitFor();
+  expect(await kept()).not.toContain(new URL(its.url()).pathname.split("/").pop());
+  await pictured(its, "terminal-removed");
   expect(wrong).toEqual([]);
 });
 

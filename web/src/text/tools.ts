@@ -19,6 +19,7 @@ export const tools = {
   rate: "Success, 30 days",
   rateOf: (percent: string, n: number) => `${percent} of ${runs(n)}`,
   typical: "Typical duration",
+  typicalHint: "Half of the latest runs took longer; those that somebody ended aren't counted",
   changed: "Latest version",
   by: "by",
   more: "More tools",
