@@ -95,7 +95,7 @@ test("the list of runs fits a narrow page, and its filters are behind a button",
   expect(await status.isVisible()).toBe(false);
   await page.getByRole("button", { name: "Filters (1)" }).click();
   await status.click();
-  await page.getByLabel("lost").check();
+  await page.getByLabel("lost", { exact: true }).check();
   await page.getByLabel("failed", { exact: true }).uncheck();
   await page.getByText("No run matches").waitFor();
   await pictured(page, "runs-filters");
