@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,11 +12,7 @@ import (
 // TestClaimPassesProjects has more runs in some projects than one claim reads, none of them for the runner: that of the last project
 // gets its turn.
 func TestClaimPassesProjects(t *testing.T) {
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := openSQLite(t)
 	add := func(project, id string, size store.Size) {
 		t.Helper()
 		err := s.Accept(t.Context(), store.NewRun{ID: id, Project: project, Tool: "t", Kind: "tool", Pool: "p", Size: size, Request: []byte("{}")}, nil)
@@ -29,7 +24,7 @@ func TestClaimPassesProjects(t *testing.T) {
 	add("b", "b", store.Size{})
 	copied := `INSERT INTO queue SELECT %s FROM queue, (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < ?) SELECT i FROM n) WHERE run = 'a'`
 	names := ""
-	err = s.write(t.Context(), func(ctx context.Context, tx *tx) error {
+	err := s.write(t.Context(), func(ctx context.Context, tx *tx) error {
 		return tx.rows(ctx, func(rows row) error {
 			var name string
 			err := rows.Scan(&name)

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,11 +11,7 @@ import (
 
 // TestGivenAreGone looks for secrets of runs in the whole database once the runs are over, however they have ended.
 func TestGivenAreGone(t *testing.T) {
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := openSQLite(t)
 	for _, id := range []string{"reported", "cancelled", "lost"} {
 		n := store.NewRun{ID: id, Project: "p", Tool: "t", Kind: "tool", Pool: "default", Request: []byte("{}"), AcceptedBy: "ada", Secrets: []byte("sealed")}
 		var to *store.Lessee

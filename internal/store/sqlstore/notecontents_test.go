@@ -56,16 +56,5 @@ func notesContents(t *testing.T, open func() *Store) {
 // TestNotesContents is notesContents for SQLite.
 func TestNotesContents(t *testing.T) {
 	file := t.TempDir() + "/a.db"
-	notesContents(t, func() *Store {
-		s, err := OpenSQLite(t.Context(), file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return s
-	})
+	notesContents(t, func() *Store { return openFile(t, file) })
 }

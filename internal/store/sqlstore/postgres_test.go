@@ -28,15 +28,7 @@ import (
 func openPostgres(t *testing.T, address string) *Store {
 	t.Helper()
 	s, err := OpenPostgres(t.Context(), address, slog.Default())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return closing(t, s, err)
 }
 
 func TestPostgres(t *testing.T) {

@@ -13,29 +13,35 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store/storetest"
 )
 
+// openFile opens a database in a file, and closes it at the end of the test.
+func openFile(t *testing.T, file string) *Store {
+	t.Helper()
+	s, err := OpenSQLite(t.Context(), file)
+	return closing(t, s, err)
+}
+
+// closing closes a database at the end of the test.
+func closing(t *testing.T, s *Store, err error) *Store {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 func TestSQLite(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
-	storetest.Run(t, func(t *testing.T) storetest.Store {
-		s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a ?#%41.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return s
-	})
+	storetest.Run(t, func(t *testing.T) storetest.Store { return openFile(t, filepath.Join(t.TempDir(), "a ?#%41.db")) })
 }
 
 // TestSQLiteHasNoOthers checks that nobody waits for other servers of a file.
 func TestSQLiteHasNoOthers(t *testing.T) {
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	s := openSQLite(t)
 	if s.Changed() != nil {
 		t.Error("there is a channel")
 	}

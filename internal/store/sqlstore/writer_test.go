@@ -9,19 +9,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
-// openSQLite opens a database, and closes it at the end of the test.
+// openSQLite opens a database of its own, and closes it at the end of the test.
 func openSQLite(t *testing.T) *Store {
 	t.Helper()
-	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return openFile(t, filepath.Join(t.TempDir(), "a.db"))
 }
 
 // TestGroup has three writes share a transaction: one that is refused, and so has changed nothing, leaves the others as they
