@@ -47,8 +47,8 @@ func (s *testRun) runWorkflow(ctx context.Context) (err error) {
 	executor := &workflow.Executor{Runner: s.ofSteps(runner), Conditions: s.Conditions, Sealer: runner.Sealer}
 	result, err := executor.Run(ctx, plan, workflow.Options{
 		ID: run.NewID(), States: states, Environment: s.fixture.Environment, Mocked: s.mockedSteps(),
-		Prepare: func(step string, req *run.Request) {
-			req.Mocks, req.Project, req.Step = &s.mocks.spec, s.project, step
+		Prepare: func(_ string, req *run.Request) {
+			req.Mocks, req.Project = &s.mocks.spec, s.project
 			if s.fixture.Timeout != 0 {
 				req.Tool.Timeout = s.fixture.Timeout
 			}

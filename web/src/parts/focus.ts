@@ -5,12 +5,12 @@ const stops =
 
 /**
  * keepFocus gives the focus back to a control that was disabled for a while or put elsewhere, and to the neighbour of one that is gone: the browser lets go of
- * all of them, and then keys go nowhere and nothing shows where one is.
+ * all of them, and then keys go nowhere and nothing shows the focus.
  */
 export function keepFocus() {
   let last: Focusable | undefined;
   addEventListener("focusin", (event) => (last = event.target as Focusable));
-  addEventListener("pointerdown", () => (last = undefined), true); // whoever presses elsewhere has let go of it
+  addEventListener("pointerdown", () => (last = undefined), true); // a click elsewhere ends it
   new MutationObserver((changes) => {
     if (!last || document.activeElement !== document.body) return;
     const place = placeOf(last, changes);
