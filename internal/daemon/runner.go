@@ -31,6 +31,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/runner"
 	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tempdir"
 	"github.com/mayfly-run/mayfly/internal/testrun"
 	"github.com/mayfly-run/mayfly/internal/trace"
 )
@@ -86,8 +87,12 @@ func (c *carrier) open(dir string, conditions condition.Evaluator, log *slog.Log
 	if o.Keep, err = c.keeping(carry.Engine, filepath.Join(dir, "kept")); err != nil {
 		return o, err
 	}
-	if sweeper, ok := carry.Engine.(engine.Sweeper); ok {
-		o.Sweep = sweeper.Sweep
+	o.Sweep = func() error {
+		tempdir.RemoveAbandoned()
+		if sweeper, ok := carry.Engine.(engine.Sweeper); ok {
+			return sweeper.Sweep()
+		}
+		return nil
 	}
 	if o.Name == "" {
 		if o.Name, err = os.Hostname(); err != nil {

@@ -26,9 +26,12 @@ var swept sync.Once
 // New makes a directory in os.TempDir. The first call of a process also removes the directories of killed processes. If it can't remove
 // one, New still succeeds.
 func New() (*Dir, error) {
-	swept.Do(func() { Sweep(os.TempDir(), prefix) })
+	swept.Do(RemoveAbandoned)
 	return NewIn(os.TempDir(), prefix)
 }
+
+// RemoveAbandoned removes the directories of killed processes in os.TempDir, for a process that may not make one for a long time.
+func RemoveAbandoned() { Sweep(os.TempDir(), prefix) }
 
 // NewIn makes a directory in another one, with a name that begins with prefix. Sweep removes those of killed processes.
 func NewIn(in, prefix string) (*Dir, error) {

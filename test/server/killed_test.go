@@ -26,6 +26,11 @@ func TestKilledRunner(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.Wait() // it was killed
+	left := filepath.Join(os.TempDir(), "mayfly-tmp-of-its-tests")
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(left)
 	far.start()
 	const missing = "events may be missing here: the runner far was started again while it had the run; what the tool printed and the runner hadn't sent yet is lost"
 	if a := s.run("logs", "-f", once); strings.Count(a.err, missing) != 1 || a.status != 125 || a.out != "up\n" || !strings.Contains(a.err, "the runner far was started again while it had the run") {
@@ -34,6 +39,9 @@ func TestKilledRunner(t *testing.T) {
 	s.wait("up\nup\n", "logs", again)
 	if n := sleepers(t); n != 1 {
 		t.Errorf("%d tools run, want only that of the second attempt", n)
+	}
+	if _, err := os.Stat(left); err == nil {
+		t.Error("the temporary folder of a run of tests is still there")
 	}
 	s.must("cancel", again)
 	if a := s.run("logs", "-f", again); strings.Count(a.err, missing) != 1 || a.status != 130 || !strings.Contains(a.err, "attempt 2 follows: the runner far was started again while it had the run") {
