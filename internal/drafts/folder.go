@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -208,7 +209,8 @@ func (f *Folder) keep(ctx context.Context, root string, files []api.File) error 
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(f.archive.Put(ctx, one.Digest, in), in.Close()); err != nil {
+		// A log that a program goes on writing is longer by now, and what was read of it before is its beginning.
+		if err := errors.Join(f.archive.Put(ctx, one.Digest, io.LimitReader(in, one.Size)), in.Close()); err != nil {
 			return err
 		}
 	}
