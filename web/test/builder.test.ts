@@ -334,19 +334,19 @@ test("a secret is given for a try, and masked", async () => {
   await write(
     page,
     "Definition",
-    "name: given\nimage: busybox\ncommand: echo the key is $API_KEY\nenvironment: {API_KEY: /secrets/api-key-of-nobody}\n",
+    "name: given\nimage: busybox\ncommand: echo the key is $API_KEY\nenvironment: {API_KEY: /secrets/token-of-nobody}\n",
   );
-  await call("PUT", "/projects/default/secrets/api-key-of-nobody", { value: btoa("of-the-project"), tools: ["another"] });
+  await call("PUT", "/projects/default/secrets/token-of-nobody", { value: btoa("of-the-project"), tools: ["another"] });
   await page.reload();
   await write(
     page,
     "Definition",
-    "name: given\nimage: busybox\ncommand: echo the key is $API_KEY\nenvironment: {API_KEY: /secrets/api-key-of-nobody}\n",
+    "name: given\nimage: busybox\ncommand: echo the key is $API_KEY\nenvironment: {API_KEY: /secrets/token-of-nobody}\n",
   );
   await page.getByText("The project's is only for published tools").waitFor();
   await page.getByRole("button", { name: "Run", exact: true }).last().click();
   await page.getByText("give a value at the left").waitFor();
-  await page.getByLabel("api-key-of-nobody").fill("s3cr3t-of-a-try");
+  await page.getByLabel("token-of-nobody").fill("s3cr3t-of-a-try");
   await page.keyboard.press("Control+Enter");
   await page.getByText("the key is ***").waitFor();
   expect(await page.content()).not.toContain("s3cr3t-of-a-try");

@@ -86,14 +86,14 @@ test("a long log has the rest of the screen, whatever is above it", async () => 
 
 test("the list of runs fits a narrow page, and its filters are behind a button", async () => {
   await ended(await start("greet", { code: 4 }));
-  const { page, wrong } = await signedIn({ viewport: { width: 360, height: 800 } }, "/projects/default/runs?status=failed");
+  const { page, wrong } = await signedIn({ viewport: { width: 360, height: 800 } }, "/projects/default/runs?status=failed&tool=greet");
   const row = page.getByRole("row", { name: /greet/ }).first();
   await row.waitFor();
   expect(await page.locator(".scroll-x").evaluate((el) => el.scrollWidth - el.clientWidth)).toBe(0);
   expect(await row.innerText()).toMatch(/exit status 4\n.* ago|just now/);
   const status = page.getByRole("button", { name: "Status: failed" });
   expect(await status.isVisible()).toBe(false);
-  await page.getByRole("button", { name: "Filters (1)" }).click();
+  await page.getByRole("button", { name: "Filters (2)" }).click();
   await status.click();
   await page.getByLabel("lost", { exact: true }).check();
   await page.getByLabel("failed", { exact: true }).uncheck();
