@@ -117,7 +117,9 @@ test("a workflow of a folder is tested in the browser", async () => {
   await page.getByRole("link", { name: "Builder" }).first().click();
   await page.getByRole("button", { name: "Delete: chain/chain.yaml" }).click();
   const dialog = page.getByRole("dialog");
-  expect(await dialog.getByRole("listitem").allInnerTexts()).toEqual(["chain/chain.yaml", "chain/chain_test.yaml"]);
+  await expect
+    .poll(() => dialog.getByRole("listitem").allInnerTexts(), { timeout: patience })
+    .toEqual(["chain/chain.yaml", "chain/chain_test.yaml"]);
   await pictured(page, "dev-delete");
   await dialog.getByRole("button", { name: "Delete 2 files" }).click();
   await page.getByRole("link", { name: "chain/chain.yaml" }).waitFor({ state: "detached" });
