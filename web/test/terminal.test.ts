@@ -63,7 +63,7 @@ test("a look into the sandbox of a run that failed", async () => {
   await pictured(its, "terminal-run");
   await its.getByRole("button", { name: "Remove the sandbox" }).click();
   await its.getByText("The sandbox is gone").waitFor();
-  await its.getByText("the sandbox is removed").waitFor();
+  await its.getByText("The shell is ended: the sandbox is removed. The sandbox is gone").waitFor();
   expect(await kept()).not.toContain(new URL(its.url()).pathname.split("/").pop());
   await pictured(its, "terminal-removed");
   expect(wrong).toEqual([]);

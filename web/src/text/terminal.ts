@@ -13,6 +13,7 @@ export const terminal = {
   close: "Close the shell",
   remove: "Remove the sandbox",
   ended: (code: number) => `The shell has ended with status ${code}.`,
+  because: (reason: string) => `${reason.charAt(0).toUpperCase()}${reason.slice(1)}.`,
   broken: "The connection with the shell has ended.",
   flood: "The shell prints more than this page can show, so it was closed.",
   secrets: "The shell has the secrets of the tool, and nothing that it prints is masked.",
