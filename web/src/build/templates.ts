@@ -161,8 +161,8 @@ export const isTest = (path: string) => /(_test|\.test)\.ya?ml$|(^|\/)tests\.yam
 /** word writes a name as a scalar of YAML. */
 const word = (s: string) => (/^[A-Za-z][\w./-]*\.ya?ml$/.test(s) ? s : JSON.stringify(s));
 
-/** noTest is a file of tests of a tool that has none yet. */
-export const noTest = (definition: string) => `tool: ${word(definition)}\ntests: []\n`;
+/** noTest is the head of a file of tests of a tool, to which the first one is added. */
+export const noTest = (definition: string) => `tool: ${word(definition)}\n`;
 
 /** firstTest is what a file of tests begins with. */
 export const firstTest = (definition: string, kind: "tool" | "workflow") =>
